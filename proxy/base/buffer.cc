@@ -1,0 +1,19 @@
+#include "proxy/base/buffer.h"
+
+namespace genkan {
+
+int Buffer::Peek(std::span<evbuffer_iovec> pieces, size_t limit) const {
+  int wanted = evbuffer_peek(raw_, static_cast<ev_ssize_t>(limit), nullptr, pieces.data(),
+                             static_cast<int>(pieces.size()));
+  int filled = wanted < static_cast<int>(pieces.size()) ? wanted : static_cast<int>(pieces.size());
+  // evbuffer_peek gives whole pieces; the last one may reach past the limit.
+  size_t total = 0;
+  for (int i = 0; i < filled; ++i) {
+    auto& piece = pieces[static_cast<size_t>(i)];
+    if (total + piece.iov_len > limit) piece.iov_len = limit - total;
+    total += piece.iov_len;
+  }
+  return filled;
+}
+
+}  // namespace genkan
