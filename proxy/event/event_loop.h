@@ -54,7 +54,7 @@ class EventLoop {
   void RunDeferred();
 
   event_base* base_;
-  event* wake_event_ = nullptr;
+  ::event* wake_event_ = nullptr;
   int wake_fd_ = -1;
   bool stop_ = false;
   unsigned long thread_ = 0;

@@ -1,0 +1,50 @@
+// A leaf with its key, its chain and, perhaps, an OCSP staple. Immutable: a new staple makes a new bundle, so a
+// staple can never meet another certificate. Thread-safe. Shared by CertStore and by each handshake in progress.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proxy/tls/certificate.h"
+
+namespace genkan::tls {
+
+struct Staple {
+  std::string der;  // the whole OCSPResponse
+  WallTime this_update;
+  WallTime next_update;  // never serve it at or after this
+};
+
+class CertificateBundle;
+using BundlePtr = std::shared_ptr<const CertificateBundle>;
+
+class CertificateBundle {
+ public:
+  // `chain`: leaf first. Fails where the key is not the leaf's.
+  static Result<BundlePtr> Make(std::vector<CertificatePtr> chain, PrivateKeyPtr key);
+  // The same with another staple (nullptr: none).
+  BundlePtr WithStaple(std::shared_ptr<const Staple> staple) const;
+  ~CertificateBundle();
+
+  const Certificate& leaf() const { return *chain_.front(); }
+  const CertificatePtr& leaf_ptr() const { return chain_.front(); }
+  const std::vector<CertificatePtr>& chain() const { return chain_; }
+  const PrivateKey& key() const { return *key_; }
+  const std::shared_ptr<const Staple>& staple() const { return staple_; }
+  // The chain without its leaf, as SSL_use_cert_and_key takes it. Owned by the bundle.
+  STACK_OF(X509) * intermediates() const { return intermediates_.get(); }
+
+ private:
+  struct StackDeleter {
+    void operator()(STACK_OF(X509) * stack) const noexcept { sk_X509_free(stack); }
+  };
+  CertificateBundle() = default;
+
+  std::vector<CertificatePtr> chain_;
+  PrivateKeyPtr key_;
+  std::shared_ptr<const Staple> staple_;
+  std::unique_ptr<STACK_OF(X509), StackDeleter> intermediates_;
+};
+
+}  // namespace genkan::tls

@@ -1,0 +1,26 @@
+// What an operator handed over, read into one unordered pool: PEM (CRLF, BOM, blank lines, text between blocks),
+// DER, PKCS#7, PKCS#12. Pure; any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/tls/certificate.h"
+
+namespace genkan::tls {
+
+struct CertificatePool {
+  std::vector<CertificatePtr> certificates;
+  std::vector<PrivateKeyPtr> keys;
+  // What could not be read although it looked like a block: "chain.pem: block 2: bad base64". Half-written files
+  // show here (a BEGIN without its END).
+  std::vector<std::string> problems;
+
+  void Merge(CertificatePool&& other);
+};
+
+// Everything in `bytes`. `name` is for messages. At most 64 certificates are kept; more is a problem.
+CertificatePool ReadPool(std::string_view bytes, std::string_view name, std::string_view password = {});
+
+}  // namespace genkan::tls

@@ -1,0 +1,58 @@
+// Builds what a server sends from an unordered pool: leaf first, then each issuer, no root. Pure: no I/O, no
+// clock of its own. Any thread. Paths are found by name, AKI/SKI and signature, at most 8 deep and with at most
+// 256 signature checks; every certificate that is left out has a reason.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "proxy/tls/certificate.h"
+
+namespace genkan::tls {
+
+enum class DropReason {
+  kDuplicate,      // the same DER again
+  kUnrelated,      // on no path from the leaf
+  kRoot,           // self-signed: clients have it or do not trust it
+  kExpired,        // past its notAfter
+  kNotYetValid,    // before its notBefore
+  kExpiredRoot,    // a cross-sign that only leads to an expired root
+  kOtherPath,      // on a path that was not chosen
+  kTooMany,        // over the limits
+};
+std::string_view ToString(DropReason reason);
+
+struct DroppedCertificate {
+  CertificatePtr certificate;
+  DropReason reason;
+};
+
+struct ChainInput {
+  CertificatePtr leaf;
+  std::vector<CertificatePtr> pool;   // in any order; may hold the leaf and roots
+  std::vector<CertificatePtr> roots;  // trust anchors that are known (trust_store); may be empty
+  WallTime now;
+};
+
+struct Chain {
+  std::vector<CertificatePtr> certificates;  // leaf first, without the root
+  std::vector<DroppedCertificate> dropped;
+  // The last certificate's issuer is in `roots`, was in the pool as a self-signed root, or the leaf is self-signed.
+  bool is_complete = false;
+  // Where it is not: who is missing, for messages ("CN=R3,O=…"), and where the certificate says to fetch it.
+  std::string missing_issuer;
+  std::vector<std::string> missing_urls;
+  int signature_checks = 0;
+};
+
+class ChainBuilder {
+ public:
+  static constexpr int kMaxDepth = 8;
+  static constexpr size_t kMaxCertificates = 64;
+  static constexpr int kMaxSignatureChecks = 256;
+
+  // Always gives a chain (at least the leaf); is_complete says how good it is.
+  static Chain Build(const ChainInput& input);
+};
+
+}  // namespace genkan::tls

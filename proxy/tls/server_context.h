@@ -1,0 +1,78 @@
+// The SSL_CTX of a TLS listener with the global policy; certificates come per connection from a HandshakeDelegate.
+// One a worker and listener, on the worker's thread (so ticket keys and store need no locks).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/base/clock.h"
+#include "proxy/base/result.h"
+#include "proxy/tls/certificate_bundle.h"
+#include "proxy/tls/client_hello.h"
+#include "proxy/tls/openssl_ptr.h"
+#include "proxy/tls/ticket_keys.h"
+#include "proxy/tls/tls_policy.h"
+
+namespace genkan::tls {
+
+// What the delegate decides when the ClientHello is in.
+struct HandshakeChoice {
+  BundlePtr bundle;                    // null: refuse with `alert`
+  int alert = 112;                     // unrecognized_name; 80 internal_error where the certificate is missing
+  const TlsPolicy* site_policy = nullptr;  // only where the site differs from the listener's; outlives the handshake
+  std::string session_context;         // 32 bytes: SHA-256 of site id + TLS and client-certificate policy
+};
+
+class HandshakeDelegate {
+ public:
+  // Called once a handshake, on the worker's thread.
+  virtual HandshakeChoice OnClientHello(const ClientHello& hello) = 0;
+  // True where a session of this leaf (SHA-256, 32 bytes) must not be resumed: revoked or force-removed.
+  virtual bool IsRevokedLeaf(std::string_view leaf_sha256) = 0;
+
+ protected:
+  ~HandshakeDelegate() = default;
+};
+
+struct ServerContextOptions {
+  TlsPolicy policy;
+  std::vector<std::string> alpn;  // in our order of preference
+  int tickets_per_handshake = 2;
+};
+
+class ServerContext {
+ public:
+  static Result<std::unique_ptr<ServerContext>> Make(const ServerContextOptions& options,
+                                                     TicketKeysPtr tickets, const Clock& clock);
+  ~ServerContext();
+
+  void SetTicketKeys(TicketKeysPtr keys);
+  SSL_CTX* get() const;
+
+ private:
+  struct Impl;
+  explicit ServerContext(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// The SSL_CTX for connections to TLS upstreams.
+struct ClientContextOptions {
+  bool verify = true;
+  std::string trust_store = "system";   // "system", or a PEM file or directory
+  std::vector<std::string> alpn;
+};
+class ClientContext {
+ public:
+  static Result<std::unique_ptr<ClientContext>> Make(const ClientContextOptions& options);
+  ~ClientContext();
+  SSL_CTX* get() const { return context_.get(); }
+  bool verifies() const { return verifies_; }
+
+ private:
+  SslCtxPtr context_;
+  bool verifies_ = true;
+};
+
+}  // namespace genkan::tls

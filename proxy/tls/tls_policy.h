@@ -1,0 +1,25 @@
+// What a listener or a site allows in a handshake. A value; any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "proxy/base/result.h"
+
+namespace genkan::tls {
+
+enum class Profile { kModern, kIntermediate, kOld };  // Mozilla's names
+
+struct TlsPolicy {
+  Profile profile = Profile::kIntermediate;
+  int min_version = 0x0303;     // 0x0301 TLS 1.0 … 0x0304 TLS 1.3
+  enum class ClientCertificates { kOff, kRequest, kRequire } client_certificates =
+      ClientCertificates::kOff;
+  std::string client_ca;   // PEM text of the CAs that client certificates must come from
+  bool operator==(const TlsPolicy&) const = default;
+};
+
+Result<Profile> ParseProfile(std::string_view name);
+Result<int> ParseTlsVersion(std::string_view text);  // "1.0" … "1.3"
+
+}  // namespace genkan::tls
