@@ -12,6 +12,21 @@ if(GENKAN_SANITIZE)
                          -fno-sanitize-recover=all)
   target_link_options(genkan_options INTERFACE -fsanitize=${GENKAN_SANITIZE})
 endif()
+if(GENKAN_FUZZERS)
+  # Coverage feedback for libFuzzer from every layer; the fuzz targets alone link its main().
+  target_compile_options(genkan_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+# Which build this is, for the tests' names and labels: the plain one, or a variant that repeats
+# some of its tests and must not be mistaken for it when one ctest runs several builds.
+set(GENKAN_VARIANT "")
+if(GENKAN_FUZZERS)
+  set(GENKAN_VARIANT fuzzer)
+elseif(GENKAN_SANITIZE MATCHES thread)
+  set(GENKAN_VARIANT tsan)
+elseif(GENKAN_SANITIZE)
+  set(GENKAN_VARIANT asan)
+endif()
 
 # genkan_layer(NAME LINKS targets…): the static library genkan_NAME from proxy/NAME/*.cc. Its links are
 # its row of the table in proxy/README.md; tests/style/layers_test holds the #includes against it.
@@ -28,7 +43,8 @@ function(genkan_layer name)
 endfunction()
 
 # genkan_test(NAME LABEL label SOURCES glob… LINKS targets…): one GoogleTest program, each TEST a ctest test.
-# No file that matches: no program.
+# No file that matches: no program. A sanitizer's build labels its tests with its own name instead, and
+# ThreadSanitizer's also `long`.
 function(genkan_test name)
   cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;LINKS;EXCLUDE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${ARG_SOURCES})
@@ -38,8 +54,42 @@ function(genkan_test name)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
+  set(prefix "${ARG_LABEL}.")
+  set(labels "${ARG_LABEL}")
+  if(GENKAN_VARIANT)
+    set(prefix "${GENKAN_VARIANT}.${ARG_LABEL}.")
+    set(labels "${GENKAN_VARIANT}")
+    math(EXPR ARG_TIMEOUT "${ARG_TIMEOUT} * 3")
+  endif()
+  if(GENKAN_VARIANT STREQUAL tsan)
+    set(labels "tsan\\;long")
+  endif()
   add_executable(${name} ${sources})
   target_link_libraries(${name} PRIVATE genkan_options ${ARG_LINKS} GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(${name} TEST_PREFIX "${ARG_LABEL}." DISCOVERY_MODE PRE_TEST
-                       PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT})
+  gtest_discover_tests(${name} TEST_PREFIX "${prefix}" DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+                       PROPERTIES LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT})
+endfunction()
+
+# Every target below a folder, for `check` to depend on.
+function(genkan_targets_below folder result)
+  get_property(targets DIRECTORY ${folder} PROPERTY BUILDSYSTEM_TARGETS)
+  get_property(children DIRECTORY ${folder} PROPERTY SUBDIRECTORIES)
+  foreach(child IN LISTS children)
+    genkan_targets_below(${child} below)
+    list(APPEND targets ${below})
+  endforeach()
+  set(${result} ${targets} PARENT_SCOPE)
+endfunction()
+
+# `cmake --build --preset dev --target check`: builds all, runs every test but the long ones.
+function(genkan_add_check)
+  genkan_targets_below(${PROJECT_SOURCE_DIR} targets)
+  add_custom_target(check COMMAND ${CMAKE_CTEST_COMMAND} -j2 --output-on-failure -LE "^long$$"
+                    WORKING_DIRECTORY ${PROJECT_BINARY_DIR} USES_TERMINAL VERBATIM)
+  foreach(target IN LISTS targets)
+    get_target_property(type ${target} TYPE)
+    if(NOT type STREQUAL INTERFACE_LIBRARY)
+      add_dependencies(check ${target})
+    endif()
+  endforeach()
 endfunction()
