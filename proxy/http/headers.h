@@ -18,10 +18,13 @@ class Headers {
     std::string_view value;
   };
 
-  // Adds a field behind the others. The caller has checked the bytes (message_rules.h).
+  // Adds a field behind the others. The caller has checked the bytes (message_rules.h). `name` and
+  // `value` may be views into these headers.
   void Add(std::string_view name, std::string_view value);
   // Replaces all fields of this name by one.
   void Set(std::string_view name, std::string_view value);
+  // Gives the field at `index` another value; its place stays.
+  void SetValueAt(size_t index, std::string_view value);
   // Removes all of this name; returns how many there were.
   size_t Remove(std::string_view name);
   // Removes those for which `drop(name, value)` is true.
@@ -41,7 +44,8 @@ class Headers {
   std::optional<std::string_view> Get(std::string_view name) const;
   size_t Count(std::string_view name) const;
   bool Has(std::string_view name) const { return Get(name).has_value(); }
-  // True where any field of this name has `token` in its comma-separated list, case ignored (Connection: close).
+  // True where any field of this name has `token` in its comma-separated list, case ignored
+  // (Connection: close).
   bool HasToken(std::string_view name, std::string_view token) const;
 
   size_t size() const { return entries_.size(); }
@@ -83,6 +87,8 @@ class Headers {
   struct Entry {
     uint32_t name_at, name_size, value_at, value_size;
   };
+  static Entry AppendTo(std::string& arena, std::string_view name, std::string_view value);
+
   std::string arena_;
   std::vector<Entry> entries_;
 };
