@@ -69,6 +69,7 @@ Progress() {
     BEGIN { told = systime() }
     /^(dl|pm)status:/ { split($0, part, ":"); Tell(int(part[3]), part[1] == "dlstatus" ? " downloaded" : " installed"); next }
     /^\[[0-9]+\/[0-9]+\] / { split(substr($1, 2), part, /[\/\]]/); Tell(int(100 * part[1] / part[2]), " (step " part[1] " of " part[2] ")"); next }
+    /^ninja: Entering directory/ { next }
     log_file != "" { print >> log_file; next }
     { print; fflush() }'
 }
@@ -102,7 +103,6 @@ Build() {
   local preset=$1 dir=$GENKAN_ROOT/build/$1
   shift
   cd "$GENKAN_ROOT"
-  export CCACHE_SLOPPINESS=pch_defines,time_macros
   if [[ ! -e $dir/build.ninja || CMakePresets.json -nt $dir/build.ninja ]]; then
     Say "== configuring build/$preset"
     mkdir -p build
