@@ -31,7 +31,8 @@ class Certificate {
   const std::string& issuer_der() const { return issuer_der_; }
   const std::string& subject_key_id() const { return subject_key_id_; }      // SKI or ""
   const std::string& authority_key_id() const { return authority_key_id_; }  // AKI keyIdentifier or ""
-  const std::string& public_key() const { return public_key_; }  // SubjectPublicKeyInfo as DER
+  // SubjectPublicKeyInfo as DER, elliptic points uncompressed: equal bytes, equal keys.
+  const std::string& public_key() const { return public_key_; }
   std::string subject() const;  // for people: "CN=R3,O=Let's Encrypt"
   std::string issuer() const;
   std::string serial_hex() const;  // upper case, as openssl x509 -serial prints it
@@ -39,11 +40,12 @@ class Certificate {
   WallTime not_after() const { return not_after_; }
   bool is_ca() const { return is_ca_; }
   bool is_self_named() const { return subject_der_ == issuer_der_; }
-  // The signature verifies with its own key: a root, whatever it is called. Computed once.
+  // Its own issuer by name, and the signature verifies with its own key (RFC 5280 3.2): a root. A name that equals
+  // its issuer's is not enough (key roll-over), nor is the same key under an older name. Computed once.
   bool is_self_signed() const { return is_self_signed_; }
   // dNSNames in lower case, and IP addresses as text; the common name only where there is no subjectAltName.
   const std::vector<std::string>& names() const { return names_; }
-  // RFC 6125 6.4: exact, or one wildcard as the whole leftmost label.
+  // RFC 6125 6.4: exact, or one wildcard as the whole leftmost label, never directly below a top-level domain.
   bool Covers(std::string_view host) const;
   const std::vector<std::string>& ca_issuer_urls() const { return ca_issuer_urls_; }
   const std::vector<std::string>& ocsp_urls() const { return ocsp_urls_; }
@@ -54,6 +56,7 @@ class Certificate {
 
  private:
   Certificate() = default;
+  Status Fill();
 
   X509Ptr x509_;
   std::string der_, sha256_, subject_der_, issuer_der_, subject_key_id_, authority_key_id_, public_key_;
@@ -68,7 +71,7 @@ class PrivateKey {
  public:
   explicit PrivateKey(EvpPkeyPtr key);
   EVP_PKEY* get() const { return key_.get(); }
-  const std::string& public_key() const { return public_key_; }  // SubjectPublicKeyInfo as DER
+  const std::string& public_key() const { return public_key_; }  // as Certificate::public_key()
 
  private:
   EvpPkeyPtr key_;

@@ -40,4 +40,14 @@ using OcspCertIdPtr = OpensslPtr<OCSP_CERTID, OCSP_CERTID_free>;
 // The thread's OpenSSL error queue as one line, emptied. "" where it is empty.
 std::string TakeOpensslErrors();
 
+// Takes away what is added to the thread's error queue while it lives. A stale entry would make the next
+// SSL_get_error() on this thread report a failure that another connection or file had.
+class ErrorQueueGuard {
+ public:
+  ErrorQueueGuard();
+  ~ErrorQueueGuard();
+  ErrorQueueGuard(const ErrorQueueGuard&) = delete;
+  ErrorQueueGuard& operator=(const ErrorQueueGuard&) = delete;
+};
+
 }  // namespace genkan::tls

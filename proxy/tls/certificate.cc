@@ -1,0 +1,326 @@
+#include "proxy/tls/certificate.h"
+
+#include <arpa/inet.h>
+#include <openssl/core_names.h>
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+#include <optional>
+
+#include "proxy/base/text.h"
+
+namespace genkan::tls {
+namespace {
+
+using GeneralNamesPtr = OpensslPtr<GENERAL_NAMES, GENERAL_NAMES_free>;
+using AccessPtr = OpensslPtr<AUTHORITY_INFO_ACCESS, AUTHORITY_INFO_ACCESS_free>;
+using PointsPtr = OpensslPtr<CRL_DIST_POINTS, CRL_DIST_POINTS_free>;
+using FeaturePtr = OpensslPtr<TLS_FEATURE, TLS_FEATURE_free>;
+
+// The bytes of an i2d function that allocates.
+template <class T, class Encode>
+std::string ToDer(Encode encode, T* object) {
+  unsigned char* bytes = nullptr;
+  const int size = encode(object, &bytes);
+  if (size <= 0) return {};
+  std::string der(reinterpret_cast<char*>(bytes), static_cast<size_t>(size));
+  OPENSSL_free(bytes);
+  return der;
+}
+
+std::string_view AsView(const ASN1_STRING* text) {
+  if (text == nullptr || ASN1_STRING_length(text) <= 0) return {};
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+          static_cast<size_t>(ASN1_STRING_length(text))};
+}
+
+void AppendSized(std::string& out, std::string_view bytes) {
+  out += std::to_string(bytes.size());
+  out += ':';
+  out += bytes;
+}
+
+bool IsNameBlank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+// RFC 5280 7.1 asks for stringprep; every verifier in use does what OpenSSL does: UTF-8, ASCII
+// letters in lower case, blanks trimmed and folded. OpenSSL keeps its result to itself, so it is
+// made here once more.
+void AppendCanonicalValue(std::string& out, const ASN1_STRING* value) {
+  switch (ASN1_STRING_type(value)) {
+    case V_ASN1_UTF8STRING:
+    case V_ASN1_BMPSTRING:
+    case V_ASN1_UNIVERSALSTRING:
+    case V_ASN1_PRINTABLESTRING:
+    case V_ASN1_T61STRING:
+    case V_ASN1_IA5STRING:
+    case V_ASN1_VISIBLESTRING:
+      break;
+    default:
+      out += std::to_string(ASN1_STRING_type(value)) + "=";
+      AppendSized(out, AsView(value));
+      return;
+  }
+  unsigned char* utf8 = nullptr;
+  const int size = ASN1_STRING_to_UTF8(&utf8, value);
+  if (size < 0) {  // not text after all: the bytes as they are
+    out += "?=";
+    AppendSized(out, AsView(value));
+    return;
+  }
+  std::string_view text(reinterpret_cast<char*>(utf8), static_cast<size_t>(size));
+  std::string folded;
+  for (const char c : text) {
+    if (!IsNameBlank(c)) {
+      folded += ToLower(c);
+    } else if (!folded.empty() && folded.back() != ' ') {
+      folded += ' ';
+    }
+  }
+  if (!folded.empty() && folded.back() == ' ') folded.pop_back();
+  OPENSSL_free(utf8);
+  out += "=";
+  AppendSized(out, folded);
+}
+
+std::string CanonicalName(const X509_NAME* name) {
+  std::string out;
+  for (int i = 0; i < X509_NAME_entry_count(name); ++i) {
+    const X509_NAME_ENTRY* entry = X509_NAME_get_entry(name, i);
+    const ASN1_OBJECT* object = X509_NAME_ENTRY_get_object(entry);
+    out += std::to_string(X509_NAME_ENTRY_set(entry)) + "/";
+    AppendSized(out, {reinterpret_cast<const char*>(OBJ_get0_data(object)), OBJ_length(object)});
+    AppendCanonicalValue(out, X509_NAME_ENTRY_get_data(entry));
+  }
+  return out;
+}
+
+std::string ReadableName(const X509_NAME* name) {
+  const BioPtr bio(BIO_new(BIO_s_mem()));
+  if (!bio) return {};
+  X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB);
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  return size > 0 ? std::string(text, static_cast<size_t>(size)) : std::string();
+}
+
+// Equal keys must give equal bytes, whatever form of the point a file has.
+std::string PublicKeyDer(const EVP_PKEY* key) {
+  if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC) {
+    const EvpPkeyPtr copy(EVP_PKEY_dup(const_cast<EVP_PKEY*>(key)));
+    if (copy && EVP_PKEY_set_utf8_string_param(
+                    copy.get(), OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "uncompressed") == 1) {
+      return ToDer(i2d_PUBKEY, static_cast<const EVP_PKEY*>(copy.get()));
+    }
+  }
+  return ToDer(i2d_PUBKEY, key);
+}
+
+std::optional<WallTime> ToWallTime(const ASN1_TIME* time) {
+  std::tm parts{};
+  if (time == nullptr || ASN1_TIME_to_tm(time, &parts) != 1) return std::nullopt;
+  const auto seconds = static_cast<int64_t>(timegm(&parts));
+  // RFC 5280 4.1.2.5 uses the year 9999 for "no end", where a clock of nanoseconds ends in 2262.
+  const auto last = std::chrono::duration_cast<Seconds>(WallTime::max().time_since_epoch()).count();
+  const auto first =
+      std::chrono::duration_cast<Seconds>(WallTime::min().time_since_epoch()).count();
+  return WallTime(Seconds(std::clamp<int64_t>(seconds, first, last)));
+}
+
+// An address as inet_ntop writes it; "" for what is no address.
+std::string NormalAddress(std::string_view text) {
+  if (text.size() > 2 && text.front() == '[' && text.back() == ']') {
+    text = text.substr(1, text.size() - 2);
+  }
+  if (text.size() >= INET6_ADDRSTRLEN) return {};
+  const std::string copy(text);
+  unsigned char bytes[16];
+  char out[INET6_ADDRSTRLEN];
+  for (const int family : {AF_INET, AF_INET6}) {
+    if (inet_pton(family, copy.c_str(), bytes) == 1)
+      return inet_ntop(family, bytes, out, sizeof out);
+  }
+  return {};
+}
+
+bool IsPlainText(std::string_view text) {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+void AddDnsName(std::vector<std::string>& names, std::string_view text) {
+  if (!text.empty() && text.back() == '.') text.remove_suffix(1);
+  // A NUL or a blank inside is an attack or an accident; an address as dNSName matches nothing (RFC
+  // 6125 1.7.2).
+  if (!IsPlainText(text) || !NormalAddress(text).empty()) return;
+  std::string name = ToLower(text);
+  if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
+}
+
+void AddAddress(std::vector<std::string>& names, std::string_view bytes) {
+  char out[INET6_ADDRSTRLEN];
+  if (bytes.size() != 4 && bytes.size() != 16) return;
+  names.emplace_back(
+      inet_ntop(bytes.size() == 4 ? AF_INET : AF_INET6, bytes.data(), out, sizeof out));
+}
+
+std::vector<std::string> ReadNames(const X509* x509) {
+  std::vector<std::string> names;
+  if (X509_get_ext_by_NID(x509, NID_subject_alt_name, -1) >= 0) {
+    const GeneralNamesPtr all(static_cast<GENERAL_NAMES*>(
+        X509_get_ext_d2i(x509, NID_subject_alt_name, nullptr, nullptr)));
+    for (int i = 0; all && i < sk_GENERAL_NAME_num(all.get()); ++i) {
+      const GENERAL_NAME* name = sk_GENERAL_NAME_value(all.get(), i);
+      if (name->type == GEN_DNS) AddDnsName(names, AsView(name->d.dNSName));
+      if (name->type == GEN_IPADD) AddAddress(names, AsView(name->d.iPAddress));
+    }
+    return names;
+  }
+  const X509_NAME* subject = X509_get_subject_name(x509);
+  for (int at = -1; (at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0;) {
+    AddDnsName(names, AsView(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at))));
+  }
+  return names;
+}
+
+void AddUrl(std::vector<std::string>& urls, const GENERAL_NAME* name) {
+  if (name == nullptr || name->type != GEN_URI) return;
+  const std::string_view url = AsView(name->d.uniformResourceIdentifier);
+  if (IsPlainText(url)) urls.emplace_back(url);
+}
+
+void ReadAccess(const X509* x509, std::vector<std::string>& issuers,
+                std::vector<std::string>& ocsp) {
+  const AccessPtr access(static_cast<AUTHORITY_INFO_ACCESS*>(
+      X509_get_ext_d2i(x509, NID_info_access, nullptr, nullptr)));
+  for (int i = 0; access && i < sk_ACCESS_DESCRIPTION_num(access.get()); ++i) {
+    const ACCESS_DESCRIPTION* one = sk_ACCESS_DESCRIPTION_value(access.get(), i);
+    const int method = OBJ_obj2nid(one->method);
+    if (method == NID_ad_ca_issuers) AddUrl(issuers, one->location);
+    if (method == NID_ad_OCSP) AddUrl(ocsp, one->location);
+  }
+}
+
+std::vector<std::string> ReadCrlUrls(const X509* x509) {
+  std::vector<std::string> urls;
+  const PointsPtr points(static_cast<CRL_DIST_POINTS*>(
+      X509_get_ext_d2i(x509, NID_crl_distribution_points, nullptr, nullptr)));
+  for (int i = 0; points && i < sk_DIST_POINT_num(points.get()); ++i) {
+    const DIST_POINT* point = sk_DIST_POINT_value(points.get(), i);
+    // A CRL of another issuer (indirect) says nothing that the certificate's issuer has signed.
+    if (point->CRLissuer != nullptr) continue;
+    if (point->distpoint == nullptr || point->distpoint->type != 0) continue;
+    const GENERAL_NAMES* names = point->distpoint->name.fullname;
+    for (int j = 0; j < sk_GENERAL_NAME_num(names); ++j) {
+      AddUrl(urls, sk_GENERAL_NAME_value(names, j));
+    }
+  }
+  return urls;
+}
+
+bool HasMustStaple(const X509* x509) {
+  constexpr long kStatusRequest = 5;  // RFC 6066 8
+  const FeaturePtr features(
+      static_cast<TLS_FEATURE*>(X509_get_ext_d2i(x509, NID_tlsfeature, nullptr, nullptr)));
+  for (int i = 0; features && i < sk_ASN1_INTEGER_num(features.get()); ++i) {
+    if (ASN1_INTEGER_get(sk_ASN1_INTEGER_value(features.get(), i)) == kStatusRequest) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Certificate::~Certificate() = default;
+
+Result<CertificatePtr> Certificate::FromDer(std::string_view der) {
+  const ErrorQueueGuard guard;
+  const auto* at = reinterpret_cast<const unsigned char*>(der.data());
+  const auto* end = at + der.size();
+  X509Ptr x509(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
+  if (!x509) return Fail(ErrorCode::kInvalid, "not a certificate: {}", TakeOpensslErrors());
+  if (at != end) return Fail(ErrorCode::kInvalid, "{} bytes after the certificate", end - at);
+  return FromX509(std::move(x509));
+}
+
+Result<CertificatePtr> Certificate::FromX509(X509Ptr x509) {
+  const ErrorQueueGuard guard;
+  std::shared_ptr<Certificate> certificate(new Certificate());
+  certificate->x509_ = std::move(x509);
+  if (const Status status = certificate->Fill(); !status) return PassOn(status);
+  return CertificatePtr(std::move(certificate));
+}
+
+Status Certificate::Fill() {
+  X509* x509 = x509_.get();
+  // What goes on the wire, should the file have been BER.
+  der_ = ToDer(i2d_X509, static_cast<const X509*>(x509));
+  if (der_.empty()) return Fail(ErrorCode::kInvalid, "a certificate that cannot be encoded");
+  // Reads and caches the extensions now, so that no thread writes into the X509 later.
+  X509_check_purpose(x509, -1, 0);
+
+  unsigned char hash[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(der_.data()), der_.size(), hash);
+  sha256_.assign(reinterpret_cast<char*>(hash), sizeof hash);
+  subject_der_ = CanonicalName(X509_get_subject_name(x509));
+  issuer_der_ = CanonicalName(X509_get_issuer_name(x509));
+  subject_key_id_ = AsView(X509_get0_subject_key_id(x509));
+  authority_key_id_ = AsView(X509_get0_authority_key_id(x509));
+
+  const auto not_before = ToWallTime(X509_get0_notBefore(x509));
+  const auto not_after = ToWallTime(X509_get0_notAfter(x509));
+  if (!not_before || !not_after) return Fail(ErrorCode::kInvalid, "{}: bad dates", subject());
+  not_before_ = *not_before;
+  not_after_ = *not_after;
+
+  is_ca_ = X509_check_ca(x509) != 0;
+  if (EVP_PKEY* key = X509_get0_pubkey(x509)) {
+    public_key_ = PublicKeyDer(key);
+    const int type = EVP_PKEY_get_base_id(key);
+    is_rsa_ = type == EVP_PKEY_RSA || type == EVP_PKEY_RSA_PSS;
+    is_ecdsa_ = type == EVP_PKEY_EC;
+    is_self_signed_ = is_self_named() && X509_verify(x509, key) == 1;
+  }
+  names_ = ReadNames(x509);
+  ReadAccess(x509, ca_issuer_urls_, ocsp_urls_);
+  crl_urls_ = ReadCrlUrls(x509);
+  has_must_staple_ = HasMustStaple(x509);
+  return {};
+}
+
+std::string Certificate::sha256_hex() const { return HexEncode(AsBytes(sha256_)); }
+std::string Certificate::subject() const { return ReadableName(X509_get_subject_name(x509())); }
+std::string Certificate::issuer() const { return ReadableName(X509_get_issuer_name(x509())); }
+
+std::string Certificate::serial_hex() const {
+  const ASN1_INTEGER* serial = X509_get0_serialNumber(x509());
+  std::string hex = HexEncode(AsBytes(AsView(serial)));
+  for (char& c : hex) {
+    if (c >= 'a' && c <= 'f') c = static_cast<char>(c - 32);
+  }
+  if (hex.empty()) hex = "00";
+  return ASN1_STRING_type(serial) == V_ASN1_NEG_INTEGER ? "-" + hex : hex;
+}
+
+bool Certificate::Covers(std::string_view host) const {
+  const auto has = [this](std::string_view name) {
+    return std::find(names_.begin(), names_.end(), name) != names_.end();
+  };
+  if (const std::string address = NormalAddress(host); !address.empty()) return has(address);
+  if (!host.empty() && host.back() == '.') host.remove_suffix(1);
+  if (host.empty() || host.find('*') != std::string_view::npos) return false;
+  const std::string name = ToLower(host);
+  if (has(name)) return true;
+  const size_t dot = name.find('.');
+  if (dot == std::string::npos || dot == 0) return false;
+  // "*.com" is what no client takes.
+  if (name.find('.', dot + 1) == std::string::npos) return false;
+  return has("*" + name.substr(dot));
+}
+
+PrivateKey::PrivateKey(EvpPkeyPtr key) : key_(std::move(key)) {
+  const ErrorQueueGuard guard;
+  if (key_) public_key_ = PublicKeyDer(key_.get());
+}
+
+}  // namespace genkan::tls
