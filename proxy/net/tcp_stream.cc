@@ -16,7 +16,8 @@ namespace {
 // Requests and heads fit in the small size; a connection that fills it moves bulk, and a relayed byte costs a
 // third as much with the large one.
 constexpr size_t kSmallRead = 16 * 1024;
-constexpr size_t kLargeRead = 256 * 1024;
+// evbuffer rounds a block and its header up to a power of two.
+constexpr size_t kLargeRead = 256 * 1024 - 64;
 constexpr size_t kMaxPieces = 64;
 
 bool IsWouldBlock(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
@@ -121,7 +122,7 @@ IoResult TcpStream::Read(Buffer& into, size_t limit) {
     into.Commit(bytes);
   }
   if (bytes >= read_size_) {
-    read_size_ = std::min(read_size_ * 4, kLargeRead);
+    read_size_ = std::min((read_size_ + 64) * 4 - 64, kLargeRead);
   } else if (bytes < read_size_ / 4) {
     read_size_ = std::max(read_size_ / 2, kSmallRead);
   }
