@@ -90,6 +90,10 @@ class ServerCodec {
   virtual void Reset(StreamId stream, const Error& error) = 0;
   // These bytes of the request body have left for the other side: open the window.
   virtual void Consumed(StreamId stream, size_t bytes) = 0;
+  // Called from within OnReset or OnStreamDone: the request is gone here but still at work at an origin. It counts
+  // against the client's streams until Release, so that resets do not buy more requests (h2; h1 has one at a time).
+  virtual void Hold(StreamId) {}
+  virtual void Release(StreamId) {}
   // Body bytes given to SendBody that Produce has not handed out yet. The owner stops reading the origin at 64 KiB.
   virtual size_t buffered(StreamId stream) const = 0;
 
