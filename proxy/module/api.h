@@ -1,0 +1,312 @@
+// The module SDK: all that a file in modules/ may include. Three lifetimes: a Module (one a configured instance:
+// const, shared by all workers) -> a WorkerState (one a worker: no locks) -> a filter (one an exchange or connection).
+//
+// A module names a filter class and an Options struct and says GENKAN_MODULE(name, Filter, Options). The filter's
+// constructor takes (const Options&) or (const Options&, WorkerState&). Hooks that a filter does not override cost
+// nothing: which ones it overrides is found at compile time.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "proxy/base/buffer.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/result.h"
+#include "proxy/base/text.h"
+#include "proxy/http/messages.h"
+#include "proxy/module/module_config.h"
+
+namespace genkan {
+
+// kContinue: go on. kPause: wait, the module calls Exchange::Resume() later. kStop: the module has answered
+// (Exchange::Reply) or wants the connection gone.
+enum class Verdict { kContinue, kPause, kStop };
+
+// What is known of the client's connection.
+struct ConnectionView {
+  std::string_view client_address;  // "192.0.2.1", "::1": the conveyed one behind a trusted PROXY header
+  uint16_t client_port = 0;
+  std::string_view local_address;
+  uint16_t local_port = 0;
+  bool is_tls = false;
+  std::string_view server_name;     // SNI
+  std::string_view tls_version;     // "TLSv1.3"
+  std::string_view cipher;
+  std::string_view client_subject;  // of a verified client certificate
+};
+
+// One request and its response, as a module sees it. Worker's thread.
+class Exchange {
+ public:
+  virtual const ConnectionView& connection() const = 0;
+  virtual http::RequestHead& request() = 0;
+  // From OnResponseHead on.
+  virtual http::ResponseHead& response() = 0;
+  // "3.4711/5": worker.connection/stream, as in the log.
+  virtual std::string id() const = 0;
+  // The path that filters judge and that is forwarded: percent-decoded unreserved bytes, dot segments removed,
+  // slashes merged. Nothing where the path has an escape that may not be judged (the exchange is then refused with 400).
+  virtual Result<std::string> normalized_path() = 0;
+  // The site's configured primary name, "" when no site matched yet.
+  virtual std::string_view site() const = 0;
+  virtual bool site_has_challenge_upstream() const = 0;
+
+  // Answers in place of the upstream; return Verdict::kStop behind it. `body` may be empty. `answered_by` goes to the
+  // access log ("acme_challenge").
+  virtual void Reply(http::ResponseHead head, std::string body, std::string_view answered_by) = 0;
+  // Answers with the standard short page of a status.
+  virtual void ReplyStatus(int status, std::string_view answered_by) = 0;
+  // Sends the request on to the site's upstream, past all other modules (challenge_to_upstream).
+  virtual void ForwardNow() = 0;
+
+  // Continues after Verdict::kPause.
+  virtual void Resume() = 0;
+  // Runs `work` off the worker (files, names) and then `done` here, unless the exchange is gone by then. False: too
+  // much is waiting; `done` will not be called.
+  virtual bool Offload(std::function<void()> work, std::function<void()> done) = 0;
+
+ protected:
+  ~Exchange() = default;
+};
+
+// A filter of one exchange. Destroyed after OnComplete.
+class ExchangeFilter {
+ public:
+  virtual ~ExchangeFilter() = default;
+  virtual Verdict OnRequestHead(Exchange&) { return Verdict::kContinue; }
+  // `data` may be edited in place. end: the last piece.
+  virtual Verdict OnRequestBody(Exchange&, Buffer& /*data*/, bool /*end*/) { return Verdict::kContinue; }
+  // The head is as it will leave for the upstream.
+  virtual Verdict OnUpstreamRequest(Exchange&) { return Verdict::kContinue; }
+  virtual Verdict OnResponseHead(Exchange&) { return Verdict::kContinue; }
+  virtual Verdict OnResponseBody(Exchange&, Buffer& /*data*/, bool /*end*/) { return Verdict::kContinue; }
+  // Once, always, also after a reset.
+  virtual void OnComplete(Exchange&) {}
+};
+
+// Per-worker state of a module instance; modules that need none use this one.
+struct WorkerState {
+  virtual ~WorkerState() = default;
+};
+
+// ---- certificates (control thread) -------------------------------------------------------------------------------
+
+// A certificate as modules may see it; never a key, never an OpenSSL type.
+struct CertificateView {
+  std::string name;         // for messages and state: the lineage's name or file
+  std::string site;         // primary name of the site
+  std::string sha256_hex;   // of the leaf's DER: the key of caches
+  std::string leaf_der, issuer_der;  // issuer "" where it is not known
+  std::string serial_hex;
+  WallTime not_before, not_after;
+  std::vector<std::string> names, ocsp_urls, crl_urls;
+  bool has_must_staple = false;
+};
+
+struct OcspResult {
+  enum class State { kGood, kRevoked, kUnknown } state = State::kUnknown;
+  WallTime this_update, next_update, revoked_at;
+  std::string reason;
+};
+
+struct FetchRequest {
+  std::string url;
+  std::string method = "GET";
+  std::string body;
+  std::vector<std::string> headers;  // "Content-Type: application/ocsp-request"
+  Millis timeout{10'000};
+  size_t max_bytes = 64 * 1024;
+  bool follows_redirects = false;
+};
+struct FetchResponse {
+  int status = 0;
+  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
+};
+
+// What the control thread offers to certificate watchers. OpenSSL stays behind it.
+class CertificateEnv {
+ public:
+  virtual WallTime now() const = 0;
+  // Off this thread; `done` is called here, not at all after shutdown. At most 4 at a time, others wait.
+  virtual void Fetch(FetchRequest request, std::function<void(Result<FetchResponse>)> done) = 0;
+  // Files in state_dir/<folder>/<name>: atomically replaced. Best effort.
+  virtual std::string LoadState(std::string_view folder, std::string_view name) = 0;
+  virtual void SaveState(std::string_view folder, std::string_view name, std::string_view bytes) = 0;
+
+  virtual Result<std::string> MakeOcspRequest(const CertificateView& certificate) = 0;
+  virtual Result<OcspResult> VerifyOcsp(const CertificateView& certificate, std::string_view response) = 0;
+  // Reports a verified good response: it is served from now until next_update. Empty: no staple any more.
+  virtual void AttachStaple(const CertificateView& certificate, std::string_view response) = 0;
+  // Reports what is known: "good", "revoked", "unknown" with the source ("ocsp", "crl", "ari") and why.
+  virtual void ReportState(const CertificateView& certificate, std::string_view source, std::string_view state,
+                           std::string_view why) = 0;
+  // Call `watcher.OnTimer(certificate)` after `delay`; replaces the earlier timer of this certificate and watcher.
+  virtual void CallAgain(const CertificateView& certificate, Millis delay) = 0;
+
+ protected:
+  ~CertificateEnv() = default;
+};
+
+class CertificateWatcher {
+ public:
+  virtual ~CertificateWatcher() = default;
+  // A bundle is about to serve (start, swap). `release` lets it go on: call it at once, or when the first staple is
+  // attached; the CertManager does not wait longer than its deadline.
+  virtual void OnBundle(CertificateEnv& env, const CertificateView& certificate, std::function<void()> release) = 0;
+  virtual void OnTimer(CertificateEnv&, const CertificateView&) {}
+  // `genkan status --refresh`: ask now.
+  virtual void OnRefresh(CertificateEnv&, const CertificateView&) {}
+  // The certificate is no longer in service.
+  virtual void OnGone(CertificateEnv&, std::string_view /*sha256_hex*/) {}
+};
+
+// ---- registration --------------------------------------------------------------------------------------------------
+
+enum Hooks : unsigned {
+  kHookRequestHead = 1u << 0,
+  kHookRequestBody = 1u << 1,
+  kHookUpstreamRequest = 1u << 2,
+  kHookResponseHead = 1u << 3,
+  kHookResponseBody = 1u << 4,
+  kHookComplete = 1u << 5,
+};
+
+// One configured instance of a module.
+class Module {
+ public:
+  virtual ~Module() = default;
+  // Errors with positions; empty = ready. Called once, before anything else.
+  virtual std::vector<std::string> Configure(const ModuleTable* table) = 0;
+  virtual std::unique_ptr<WorkerState> MakeWorkerState() const = 0;
+  virtual std::unique_ptr<ExchangeFilter> MakeFilter(WorkerState& state) const = 0;
+  // Only for certificate watchers.
+  virtual std::unique_ptr<CertificateWatcher> MakeWatcher() const { return nullptr; }
+  virtual unsigned hooks() const = 0;
+};
+
+struct ModuleEntry {
+  const char* name;
+  std::unique_ptr<Module> (*make)();
+};
+
+namespace module_internal {
+
+// &Filter::Hook has the base class's pointer type where Filter does not override it.
+template <class Filter>
+constexpr unsigned HooksOf() {
+  unsigned hooks = 0;
+  using F = ExchangeFilter;
+  if (!std::is_same_v<decltype(&Filter::OnRequestHead), decltype(&F::OnRequestHead)>)
+    hooks |= kHookRequestHead;
+  if (!std::is_same_v<decltype(&Filter::OnRequestBody), decltype(&F::OnRequestBody)>)
+    hooks |= kHookRequestBody;
+  if (!std::is_same_v<decltype(&Filter::OnUpstreamRequest), decltype(&F::OnUpstreamRequest)>)
+    hooks |= kHookUpstreamRequest;
+  if (!std::is_same_v<decltype(&Filter::OnResponseHead), decltype(&F::OnResponseHead)>)
+    hooks |= kHookResponseHead;
+  if (!std::is_same_v<decltype(&Filter::OnResponseBody), decltype(&F::OnResponseBody)>)
+    hooks |= kHookResponseBody;
+  if (!std::is_same_v<decltype(&Filter::OnComplete), decltype(&F::OnComplete)>)
+    hooks |= kHookComplete;
+  return hooks;
+}
+
+template <class Filter>
+struct WorkerStateOf {
+  using Type = WorkerState;
+};
+template <class Filter>
+  requires requires { typename Filter::State; }
+struct WorkerStateOf<Filter> {
+  using Type = typename Filter::State;
+};
+
+template <class T, class Options>
+class ModuleOf final : public Module {
+ public:
+  std::vector<std::string> Configure(const ModuleTable* table) override {
+    if (table == nullptr) return {};
+    return table->Visit(
+        [](void* options, ConfigReader& reader) { static_cast<Options*>(options)->Read(reader); },
+        &options_);
+  }
+
+  std::unique_ptr<WorkerState> MakeWorkerState() const override {
+    if constexpr (std::is_base_of_v<ExchangeFilter, T>) {
+      using State = typename WorkerStateOf<T>::Type;
+      if constexpr (std::is_constructible_v<State, const Options&>)
+        return std::make_unique<State>(options_);
+      else
+        return std::make_unique<State>();
+    } else {
+      return std::make_unique<WorkerState>();
+    }
+  }
+
+  std::unique_ptr<ExchangeFilter> MakeFilter([[maybe_unused]] WorkerState& state) const override {
+    if constexpr (std::is_base_of_v<ExchangeFilter, T>) {
+      using State = typename WorkerStateOf<T>::Type;
+      if constexpr (std::is_constructible_v<T, const Options&, State&>)
+        return std::make_unique<T>(options_, static_cast<State&>(state));
+      else
+        return std::make_unique<T>(options_);
+    } else {
+      return nullptr;
+    }
+  }
+
+  std::unique_ptr<CertificateWatcher> MakeWatcher() const override {
+    if constexpr (std::is_base_of_v<CertificateWatcher, T>)
+      return std::make_unique<T>(options_);
+    else
+      return nullptr;
+  }
+
+  unsigned hooks() const override {
+    if constexpr (std::is_base_of_v<ExchangeFilter, T>)
+      return HooksOf<T>();
+    else
+      return 0;
+  }
+
+ private:
+  Options options_;
+};
+
+}  // namespace module_internal
+
+// A hash over the SDK's headers, the compiler's major version and the C++ ABI: what a loadable module must have been
+// built against. Generated at build time (proxy/module/abi.h.in).
+const char* SdkAbiTag();
+
+}  // namespace genkan
+
+// At the end of modules/NAME.cc, outside of namespaces. Built in, it defines the entry that the generated list names;
+// built as a .so (GENKAN_MODULE_SHARED), it exports the ABI tag and the entry.
+#ifdef GENKAN_MODULE_SHARED
+#include "genkan_abi_tag.h"
+#define GENKAN_MODULE(module_name, Type, OptionsType)                                               \
+  extern "C" __attribute__((visibility("default"))) const char genkan_module_abi[] =                \
+      GENKAN_ABI_TAG;                                                                               \
+  extern "C" __attribute__((visibility("default"))) const ::genkan::ModuleEntry genkan_module_entry{ \
+      #module_name, []() -> std::unique_ptr<::genkan::Module> {                                     \
+        return std::make_unique<::genkan::module_internal::ModuleOf<Type, OptionsType>>();          \
+      }}
+#else
+#define GENKAN_MODULE(module_name, Type, OptionsType)                                       \
+  namespace genkan {                                                                        \
+  extern const ModuleEntry genkan_module_##module_name;                                     \
+  const ModuleEntry genkan_module_##module_name{                                            \
+      #module_name, []() -> std::unique_ptr<Module> {                                       \
+        return std::make_unique<module_internal::ModuleOf<Type, OptionsType>>();            \
+      }};                                                                                   \
+  }                                                                                         \
+  static_assert(true)
+#endif
