@@ -7,28 +7,10 @@
 #include <vector>
 
 #include "proxy/base/text.h"
+#include "proxy/http/byte_classes.h"
 
 namespace genkan::http {
 namespace {
-
-constexpr std::array<bool, 256> MakeTokenTable() {
-  std::array<bool, 256> table{};
-  for (size_t c = 0; c < 256; ++c) {
-    char byte = static_cast<char>(c);
-    table[c] = IsDigit(byte) || IsAlpha(byte);
-  }
-  for (char c : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<unsigned char>(c)] = true;
-  return table;
-}
-
-constexpr std::array<bool, 256> MakeValueTable() {
-  std::array<bool, 256> table{};
-  for (size_t c = 0; c < 256; ++c) table[c] = (c >= 0x20 && c != 0x7f) || c == '\t';
-  return table;
-}
-
-constexpr auto kIsTokenByte = MakeTokenTable();
-constexpr auto kIsValueByte = MakeValueTable();
 
 bool IsOneOf(std::string_view name, std::initializer_list<std::string_view> names) {
   return std::any_of(names.begin(), names.end(),
@@ -87,16 +69,11 @@ size_t PortColon(std::string_view authority) {
 
 }  // namespace
 
-bool IsTokenByte(char c) { return kIsTokenByte[static_cast<unsigned char>(c)]; }
+bool IsTokenByte(char c) { return IsIn(kTokenBytes, c); }
 
-bool IsToken(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), IsTokenByte);
-}
+bool IsToken(std::string_view text) { return !text.empty() && AreAllIn(kTokenBytes, text); }
 
-bool IsFieldValue(std::string_view value) {
-  return std::all_of(value.begin(), value.end(),
-                     [](char c) { return kIsValueByte[static_cast<unsigned char>(c)]; });
-}
+bool IsFieldValue(std::string_view value) { return AreAllIn(kValueBytes, value); }
 
 bool IsAuthority(std::string_view authority) {
   size_t colon = PortColon(authority);
@@ -112,11 +89,7 @@ bool IsAuthority(std::string_view authority) {
 }
 
 bool IsOriginForm(std::string_view target) {
-  if (target.empty() || target.front() != '/') return false;
-  return std::all_of(target.begin(), target.end(), [](char c) {
-    auto byte = static_cast<unsigned char>(c);
-    return byte > 0x20 && byte != 0x7f && byte != '#';
-  });
+  return !target.empty() && target.front() == '/' && AreAllIn(kTargetBytes, target);
 }
 
 std::string NormalizeHost(std::string_view authority) {

@@ -1,0 +1,485 @@
+#include "proxy/http/h1_parser.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "proxy/base/text.h"
+#include "proxy/http/byte_classes.h"
+#include "proxy/http/message_rules.h"
+
+namespace genkan::http {
+namespace {
+
+constexpr size_t kNone = std::string_view::npos;
+
+size_t FindLineFeed(std::string_view bytes, size_t from) {
+  if (from >= bytes.size()) return kNone;
+  const void* at = std::memchr(bytes.data() + from, '\n', bytes.size() - from);
+  if (at == nullptr) return kNone;
+  return static_cast<size_t>(static_cast<const char*>(at) - bytes.data());
+}
+
+// The next line of a whole head, without its line end.
+std::string_view TakeLine(std::string_view& bytes) {
+  size_t line_feed = FindLineFeed(bytes, 0);
+  if (line_feed == kNone) line_feed = bytes.size();
+  std::string_view line = bytes.substr(0, line_feed);
+  bytes.remove_prefix(line_feed < bytes.size() ? line_feed + 1 : bytes.size());
+  if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+  return line;
+}
+
+template <class Use>
+void ForEachListed(std::string_view list, Use use) {
+  for (;;) {
+    size_t comma = list.find(',');
+    use(Trim(list.substr(0, comma)));
+    if (comma == kNone) return;
+    list.remove_prefix(comma + 1);
+  }
+}
+
+void ReadConnection(std::string_view value, ConnectionOptions& options) {
+  ForEachListed(value, [&options](std::string_view option) {
+    if (EqualsIgnoreCase(option, "close")) options.close = true;
+    if (EqualsIgnoreCase(option, "keep-alive")) options.keep_alive = true;
+    if (EqualsIgnoreCase(option, "upgrade")) options.upgrade = true;
+  });
+}
+
+bool NamesWebSocket(std::string_view value) {
+  bool is_named = false;
+  ForEachListed(value, [&is_named](std::string_view protocol) {
+    is_named = is_named || EqualsIgnoreCase(protocol, "websocket");
+  });
+  return is_named;
+}
+
+// The fields that mean something to the connection or its framing. One comparison for most names.
+enum class Known { kNo, kHost, kExpect, kUpgrade, kConnection, kKeepAlive, kLength, kEncoding };
+
+Known Recognize(std::string_view name) {
+  auto is = [name](std::string_view known, Known field) {
+    return EqualsIgnoreCase(name, known) ? field : Known::kNo;
+  };
+  switch (name.size()) {
+    case 4:
+      return is("host", Known::kHost);
+    case 6:
+      return is("expect", Known::kExpect);
+    case 7:
+      return is("upgrade", Known::kUpgrade);
+    case 10:
+      return ToLower(name.front()) == 'c' ? is("connection", Known::kConnection)
+                                          : is("keep-alive", Known::kKeepAlive);
+    case 14:
+      return is("content-length", Known::kLength);
+    case 17:
+      return is("transfer-encoding", Known::kEncoding);
+    default:
+      return Known::kNo;
+  }
+}
+
+bool IsVersion(std::string_view text) {
+  return text.size() == 8 && text.substr(0, 5) == "HTTP/" && IsDigit(text[5]) && text[6] == '.' &&
+         IsDigit(text[7]);
+}
+
+bool StartsWithIgnoreCase(std::string_view text, std::string_view prefix) {
+  return text.size() >= prefix.size() && EqualsIgnoreCase(text.substr(0, prefix.size()), prefix);
+}
+
+Refusal Refuse(int status, std::string_view rule) { return {status, rule}; }
+constexpr Refusal kGood{0, {}};
+
+// Origin-form, absolute-form, or * with OPTIONS (RFC 9112 3.2). An absolute one becomes scheme,
+// authority and origin-form.
+Refusal ReadTarget(std::string_view target, RequestHead& head) {
+  if (target.empty()) return Refuse(400, "empty request target");
+  if (!AreAllIn(kTargetBytes, target)) return Refuse(400, "forbidden byte in the request target");
+  if (target.front() == '/') {
+    head.target = target;
+    return kGood;
+  }
+  if (target == "*") {
+    head.target = target;
+    return head.method == "OPTIONS" ? kGood : Refuse(400, "asterisk-form without OPTIONS");
+  }
+  size_t after_scheme = 0;
+  if (StartsWithIgnoreCase(target, "http://")) {
+    head.scheme = "http";
+    after_scheme = 7;
+  } else if (StartsWithIgnoreCase(target, "https://")) {
+    head.scheme = "https";
+    after_scheme = 8;
+  } else {
+    return Refuse(400, "request target of no known form");
+  }
+  target.remove_prefix(after_scheme);
+  size_t end = std::min(target.find_first_of("/?"), target.size());
+  std::string_view authority = target.substr(0, end);
+  if (!IsAuthority(authority)) return Refuse(400, "request target without a valid authority");
+  head.authority = authority;
+  target.remove_prefix(end);
+  if (target.empty()) {
+    head.target = head.method == "OPTIONS" ? "*" : "/";  // RFC 9112 3.2.4
+  } else if (target.front() == '?') {
+    head.target = "/";
+    head.target += target;
+  } else {
+    head.target = target;
+  }
+  return kGood;
+}
+
+Refusal ReadRequestLine(std::string_view line, RequestHead& head) {
+  size_t method_end = CountLeading(kTokenBytes, line);
+  if (method_end == 0 || method_end == line.size() || line[method_end] != ' ') {
+    return Refuse(400, "request line without a method");
+  }
+  head.method = line.substr(0, method_end);
+  size_t version_start = line.rfind(' ');
+  if (version_start == method_end) return Refuse(400, "request line without a version");
+  std::string_view version = line.substr(version_start + 1);
+  std::string_view target = line.substr(method_end + 1, version_start - method_end - 1);
+  if (!IsVersion(version)) {
+    head.target = target;
+    return Refuse(400, "malformed version");
+  }
+  if (version == "HTTP/1.1") {
+    head.version = Version::kHttp11;
+  } else if (version == "HTTP/1.0") {
+    head.version = Version::kHttp10;
+  } else {
+    head.target = target;
+    return Refuse(505, "version that is neither 1.0 nor 1.1");
+  }
+  if (head.method == "CONNECT" || head.method == "TRACE") {
+    head.target = target;
+    return Refuse(405, "method that is never forwarded");
+  }
+  return ReadTarget(target, head);
+}
+
+// What the request's fields say until all of them are read.
+struct RequestFacts {
+  bool has_host = false;
+  std::string_view host;
+  bool has_length = false;
+  bool is_chunked = false;
+  bool expects_continue = false;
+  bool names_websocket = false;
+};
+
+Refusal ReadRequestField(const Headers::Field& field, RequestHead& head, RequestFacts& facts,
+                         ConnectionOptions& options) {
+  switch (Recognize(field.name)) {
+    case Known::kHost:
+      if (facts.has_host) return Refuse(400, "more than one Host");
+      if (!IsAuthority(field.value)) return Refuse(400, "Host that is no host");
+      facts.has_host = true;
+      facts.host = field.value;
+      return kGood;
+    case Known::kLength: {
+      // Equal ones too: an origin that joins them differently is all that smuggling needs.
+      if (facts.has_length) return Refuse(400, "more than one Content-Length");
+      std::optional<uint64_t> length = ParseDecimal(field.value);
+      if (!length) return Refuse(400, "Content-Length that is no number");
+      facts.has_length = true;
+      head.content_length = *length;
+      return kGood;
+    }
+    case Known::kEncoding:
+      if (facts.is_chunked) return Refuse(400, "more than one Transfer-Encoding");
+      // RFC 9112 6.1: in 1.0 the framing is faulty.
+      if (head.version == Version::kHttp10) return Refuse(400, "Transfer-Encoding in HTTP/1.0");
+      if (field.value.empty()) return Refuse(400, "empty Transfer-Encoding");
+      if (!EqualsIgnoreCase(field.value, "chunked")) {
+        return Refuse(501, "Transfer-Encoding other than chunked");
+      }
+      facts.is_chunked = true;
+      return kGood;
+    case Known::kExpect:
+      if (head.version == Version::kHttp10)
+        return kGood;  // RFC 9110 10.1.1: ignored, and not passed on
+      if (!EqualsIgnoreCase(field.value, "100-continue")) {
+        return Refuse(417, "expectation other than 100-continue");
+      }
+      facts.expects_continue = true;
+      return kGood;
+    case Known::kConnection:
+      ReadConnection(field.value, options);
+      break;
+    case Known::kUpgrade:
+      facts.names_websocket = facts.names_websocket || NamesWebSocket(field.value);
+      break;
+    case Known::kKeepAlive:
+    case Known::kNo:
+      break;
+  }
+  head.headers.Add(field.name, field.value);
+  return kGood;
+}
+
+Refusal DecideRequest(const RequestFacts& facts, const ConnectionOptions& options,
+                      RequestHead& head) {
+  // RFC 9112 6.3: both mean smuggling, not a choice.
+  if (facts.is_chunked && facts.has_length) {
+    return Refuse(400, "Transfer-Encoding with Content-Length");
+  }
+  if (!facts.has_host && head.version == Version::kHttp11) return Refuse(400, "no Host");
+  if (facts.has_host) {
+    if (!head.authority.empty() && !EqualsIgnoreCase(head.authority, facts.host)) {
+      return Refuse(400, "Host that differs from the target's authority");
+    }
+    head.authority = facts.host;
+  }
+  if (facts.is_chunked) head.framing = BodyFraming::kChunked;
+  if (facts.has_length) head.framing = BodyFraming::kContentLength;
+  bool has_body = facts.is_chunked || head.content_length > 0;
+  // Without a body there is nothing to wait for; RFC 9110 10.1.1 forbids it to the client.
+  if (facts.expects_continue && has_body) {
+    head.expects_continue = true;
+    head.headers.Add("Expect", "100-continue");
+  }
+  if (facts.names_websocket && options.upgrade && !has_body && head.method == "GET" &&
+      head.version == Version::kHttp11) {
+    head.upgrade = "websocket";
+  }
+  return kGood;
+}
+
+// 3DIGIT from 100 on, else -1.
+int ReadStatus(std::string_view digits) {
+  if (digits.size() != 3 || !IsDigit(digits[0]) || !IsDigit(digits[1]) || !IsDigit(digits[2])) {
+    return -1;
+  }
+  int status = (digits[0] - '0') * 100 + (digits[1] - '0') * 10 + (digits[2] - '0');
+  return status >= 100 ? status : -1;
+}
+
+std::string_view ReadStatusLine(std::string_view line, ResponseHead& head) {
+  // Origins without the blank behind the code, when there is no reason, are many.
+  if (line.size() < 12 || !IsVersion(line.substr(0, 8)) || line[5] != '1' || line[8] != ' ' ||
+      (line.size() > 12 && line[12] != ' ')) {
+    return "malformed status line";
+  }
+  head.version = line[7] == '0' ? Version::kHttp10 : Version::kHttp11;
+  head.status = ReadStatus(line.substr(9, 3));
+  if (head.status < 0) return "status that is no number from 100 on";
+  if (line.size() > 13) {
+    std::string_view reason = line.substr(13);
+    if (!AreAllIn(kValueBytes, reason)) return "control byte in the reason";
+    head.reason = reason;
+  }
+  return {};
+}
+
+int ReadKeepAliveTimeout(std::string_view value) {
+  int seconds = 0;
+  ForEachListed(value, [&seconds](std::string_view parameter) {
+    if (!StartsWithIgnoreCase(parameter, "timeout")) return;
+    parameter = Trim(parameter.substr(7));
+    if (parameter.empty() || parameter.front() != '=') return;
+    std::optional<uint64_t> number = ParseDecimal(Trim(parameter.substr(1)));
+    if (number && *number <= 24 * 3600) seconds = static_cast<int>(*number);
+  });
+  return seconds;
+}
+
+struct ResponseFacts {
+  std::optional<uint64_t> length;
+  bool has_encoding = false;
+};
+
+std::string_view ReadResponseField(const Headers::Field& field, ResponseHead& head,
+                                   ResponseFacts& facts, ResponseHints& hints) {
+  switch (Recognize(field.name)) {
+    case Known::kLength: {
+      std::optional<uint64_t> length = ParseDecimal(field.value);
+      if (!length) return "Content-Length that is no number";
+      if (facts.length && *facts.length != *length) return "Content-Lengths that differ";
+      facts.length = length;
+      return {};
+    }
+    case Known::kEncoding:
+      if (facts.has_encoding) return "more than one Transfer-Encoding";
+      if (!EqualsIgnoreCase(field.value, "chunked")) return "Transfer-Encoding other than chunked";
+      if (head.version == Version::kHttp10) return "Transfer-Encoding in HTTP/1.0";
+      facts.has_encoding = true;
+      return {};
+    case Known::kConnection:
+      ReadConnection(field.value, hints.options);
+      break;
+    case Known::kKeepAlive:
+      hints.keep_alive_timeout = ReadKeepAliveTimeout(field.value);
+      break;
+    case Known::kUpgrade:
+      hints.upgrades_to_websocket = hints.upgrades_to_websocket || NamesWebSocket(field.value);
+      break;
+    case Known::kHost:
+    case Known::kExpect:
+    case Known::kNo:
+      break;
+  }
+  head.headers.Add(field.name, field.value);
+  return {};
+}
+
+}  // namespace
+
+HeadLimits RequestHeadLimits(const CodecLimits& limits) {
+  return {limits.request_line,
+          limits.one_field,
+          limits.all_fields,
+          limits.field_count,
+          limits.request_line + limits.all_fields + 4,
+          false};
+}
+
+HeadLimits ResponseHeadLimits(const CodecLimits& limits) {
+  return {limits.response_head,        limits.response_head, limits.response_head,
+          limits.response_field_count, limits.response_head, true};
+}
+
+HeadScanner::State HeadScanner::EndLine(std::string_view bytes, size_t line_feed) {
+  size_t end = line_feed;
+  if (end > line_start_ && bytes[end - 1] == '\r') {
+    --end;
+  } else if (!limits_.takes_bare_lf) {
+    return State::kBareLf;
+  }
+  size_t length = end - line_start_;
+  bool is_first = fields_start_ == 0;
+  line_start_ = scanned_ = line_feed + 1;
+  if (is_first) {
+    fields_start_ = line_start_;
+    return length > limits_.first_line ? State::kFirstLineTooLong : State::kMore;
+  }
+  if (length == 0) {
+    is_whole_ = true;
+    return State::kWhole;
+  }
+  ++field_count_;
+  bool is_too_large = length > limits_.one_field || field_count_ > limits_.field_count ||
+                      line_start_ - fields_start_ > limits_.all_fields ||
+                      line_start_ + 2 > limits_.whole;
+  return is_too_large ? State::kFieldsTooLarge : State::kMore;
+}
+
+HeadScanner::State HeadScanner::Scan(std::string_view bytes) {
+  if (is_whole_) return State::kWhole;
+  for (;;) {
+    size_t line_feed = FindLineFeed(bytes, scanned_);
+    if (line_feed == kNone) break;
+    State state = EndLine(bytes, line_feed);
+    if (state != State::kMore) return state;
+  }
+  scanned_ = bytes.size();
+  // One more byte than the limit may be the line end's CR.
+  size_t pending = scanned_ - line_start_;
+  if (fields_start_ == 0) {
+    return pending > limits_.first_line + 1 ? State::kFirstLineTooLong : State::kMore;
+  }
+  bool is_too_large =
+      pending > limits_.one_field + 1 || scanned_ - fields_start_ > limits_.all_fields + 1;
+  return is_too_large ? State::kFieldsTooLarge : State::kMore;
+}
+
+HeadScanner::State HeadScanner::Scan(Buffer& in, std::string_view& bytes) {
+  bytes = in.Front();
+  State state = Scan(bytes);
+  if (state == State::kMore && bytes.size() < in.size()) {
+    // By then it is whole or refused.
+    bytes = in.Linear(limits_.whole + 2);
+    state = Scan(bytes);
+  }
+  return state;
+}
+
+std::string_view ParseFieldLine(std::string_view line, Headers::Field& field) {
+  size_t name_end = CountLeading(kTokenBytes, line);
+  if (name_end == line.size()) return "field line without a colon";
+  if (line[name_end] != ':') {
+    return name_end == 0 && (line[0] == ' ' || line[0] == '\t') ? "folded field line"
+                                                                : "field name that is no token";
+  }
+  if (name_end == 0) return "empty field name";
+  field.name = line.substr(0, name_end);
+  field.value = Trim(line.substr(name_end + 1));
+  if (!AreAllIn(kValueBytes, field.value)) return "control byte in a field value";
+  return {};
+}
+
+Refusal ParseRequestHead(std::string_view bytes, size_t field_count, RequestHead& head,
+                         ConnectionOptions& options) {
+  size_t whole_size = bytes.size();
+  Refusal refusal = ReadRequestLine(TakeLine(bytes), head);
+  if (refusal.status != 0) return refusal;
+  // Two more each for what forwarding adds, so that the arena grows but once.
+  head.headers.Reserve(field_count + 8, whole_size + 128);
+  RequestFacts facts;
+  for (;;) {
+    std::string_view line = TakeLine(bytes);
+    if (line.empty()) break;
+    Headers::Field field;
+    std::string_view broken_rule = ParseFieldLine(line, field);
+    if (!broken_rule.empty()) return Refuse(400, broken_rule);
+    refusal = ReadRequestField(field, head, facts, options);
+    if (refusal.status != 0) return refusal;
+  }
+  return DecideRequest(facts, options, head);
+}
+
+void ParseRequestLineForLog(std::string_view bytes, RequestHead& head) {
+  static_cast<void>(ReadRequestLine(TakeLine(bytes), head));
+}
+
+std::string_view ParseResponseHead(std::string_view bytes, size_t field_count, bool is_head_request,
+                                   ResponseHead& head, ResponseHints& hints) {
+  size_t whole_size = bytes.size();
+  std::string_view broken_rule = ReadStatusLine(TakeLine(bytes), head);
+  if (!broken_rule.empty()) return broken_rule;
+  head.headers.Reserve(field_count + 4, whole_size + 64);
+  ResponseFacts facts;
+  for (;;) {
+    std::string_view line = TakeLine(bytes);
+    if (line.empty()) break;
+    Headers::Field field;
+    broken_rule = ParseFieldLine(line, field);
+    if (!broken_rule.empty()) return broken_rule;
+    broken_rule = ReadResponseField(field, head, facts, hints);
+    if (!broken_rule.empty()) return broken_rule;
+  }
+  if (facts.has_encoding && facts.length) return "Transfer-Encoding with Content-Length";
+  if (head.status == 101) {
+    head.framing = BodyFraming::kUntilClose;
+  } else if (is_head_request || head.status == 304) {
+    head.content_length = facts.length;
+  } else if (HasNoBody(head.status)) {
+    head.framing = BodyFraming::kNone;
+  } else if (facts.has_encoding) {
+    head.framing = BodyFraming::kChunked;
+  } else if (facts.length) {
+    head.framing = BodyFraming::kContentLength;
+    head.content_length = facts.length;
+  } else {
+    head.framing = BodyFraming::kUntilClose;
+  }
+  return {};
+}
+
+bool CanBeginRequest(std::string_view bytes) {
+  bytes = bytes.substr(0, 16);
+  size_t method = CountLeading(kTokenBytes, bytes);
+  return method == bytes.size() || (method > 0 && bytes[method] == ' ');
+}
+
+bool CanBeginResponse(std::string_view bytes) {
+  constexpr std::string_view kBegin = "HTTP/1.";
+  bytes = bytes.substr(0, kBegin.size());
+  return bytes == kBegin.substr(0, bytes.size());
+}
+
+}  // namespace genkan::http
