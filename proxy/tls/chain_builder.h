@@ -3,7 +3,9 @@
 // 256 signature checks; every certificate that is left out has a reason.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "proxy/tls/certificate.h"
@@ -32,6 +34,8 @@ struct ChainInput {
   std::vector<CertificatePtr> pool;   // in any order; may hold the leaf and roots
   std::vector<CertificatePtr> roots;  // trust anchors that are known (trust_store); may be empty
   WallTime now;
+  // How many trust profiles accept this chain; empty: nobody is asked. Called for a few candidates at most.
+  std::function<int(const std::vector<CertificatePtr>&)> score;
 };
 
 struct Chain {
@@ -50,8 +54,11 @@ class ChainBuilder {
   static constexpr int kMaxDepth = 8;
   static constexpr size_t kMaxCertificates = 64;
   static constexpr int kMaxSignatureChecks = 256;
+  static constexpr int kMaxScored = 16;
 
-  // Always gives a chain (at least the leaf); is_complete says how good it is.
+  // Always gives a chain (at least the leaf); is_complete says how good it is. The best score wins, then a path to
+  // a root of `roots`, then one to a self-signed certificate of the pool, then the shortest, then the one that lasts
+  // longest. The same for every order of the pool.
   static Chain Build(const ChainInput& input);
 };
 
