@@ -72,6 +72,17 @@ class Buffer {
   // The pieces at the front, up to `limit` bytes; returns how many entries of `pieces` are filled.
   int Peek(std::span<evbuffer_iovec> pieces, size_t limit) const;
 
+  // Copies the front into `into`, as much as both hold; returns how much. The bytes stay.
+  size_t CopyFront(std::span<char> into) const {
+    auto copied = evbuffer_copyout(raw_, into.data(), into.size());
+    return copied < 0 ? 0 : static_cast<size_t>(copied);
+  }
+  // The same, and the bytes are gone from the front.
+  size_t Take(std::span<char> into) {
+    auto taken = evbuffer_remove(raw_, into.data(), into.size());
+    return taken < 0 ? 0 : static_cast<size_t>(taken);
+  }
+
   // A copy of all bytes; for tests and small texts.
   std::string ToText() const {
     std::string text(size(), '\0');
