@@ -111,6 +111,7 @@ IoResult TcpStream::Read(Buffer& into, size_t limit) {
     got = recv(fd_.get(), room.data(), room.size(), 0);
   } while (got < 0 && errno == EINTR);
   if (got <= 0) {
+    if (!is_small && into.empty()) into = Buffer();  // an idle connection keeps no block
     if (got < 0 && IsWouldBlock(errno)) return {IoState::kWouldBlock, 0};
     if (got == 0) return {IoState::kEnd, 0};
     return FailWith("read", errno);

@@ -6,7 +6,7 @@
 #include "proxy/event/event_loop.h"
 #include "proxy/event/timer.h"
 
-namespace genkan::test {
+namespace genkan::testing {
 
 // False when `condition` did not become true within `longest`.
 template <class Condition>
@@ -22,4 +22,4 @@ bool Eventually(event::EventLoop& loop, Condition condition, Millis longest = Mi
   return true;
 }
 
-}  // namespace genkan::test
+}  // namespace genkan::testing

@@ -19,7 +19,7 @@ struct Watcher final : Stream::Owner {
   int writable = 0;
 };
 
-using test::Eventually;
+using testing::Eventually;
 
 struct Pair {
   explicit Pair(event::EventLoop& loop) {

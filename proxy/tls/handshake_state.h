@@ -1,0 +1,30 @@
+// What OpenSSL's callbacks and the TlsStream of one connection share while a handshake goes on; reached through
+// SSL_get_app_data. Worker's thread; owned by the TlsStream.
+#pragma once
+
+#include <string_view>
+
+#include "proxy/tls/server_context.h"
+
+namespace genkan::tls {
+
+struct HandshakeState {
+  HandshakeDelegate* delegate = nullptr;  // server side only
+  ClientHello hello;
+  BundlePtr bundle;
+  bool has_sent_staple = false;
+  std::string_view alert;   // static text of the last fatal alert, sent or received
+  std::string_view reason;  // static text; why a callback of ours refused
+};
+
+inline HandshakeState* GetHandshakeState(const SSL* ssl) {
+  return static_cast<HandshakeState*>(SSL_get_app_data(ssl));
+}
+
+// Keeps the text of fatal alerts. For both sides.
+void OnSslInfo(const SSL* ssl, int where, int value) noexcept;
+
+// What server and client contexts have in common: modes, options, groups, no cache.
+void SetCommonOptions(SSL_CTX* context);
+
+}  // namespace genkan::tls

@@ -1,0 +1,56 @@
+// The BIO between an SSL and the Stream below it. Reads: replayed bytes first, then at most one Read of the stream for
+// each permission, as much as it gives. Writes: gathered until Flush, so that many records, or a flight of the
+// handshake, cost one system call. Worker's thread; owned by the TlsStream, and must outlive its SSL.
+#pragma once
+
+#include <openssl/bio.h>
+
+#include <string_view>
+
+#include "proxy/net/stream.h"
+
+namespace genkan::tls {
+
+class RecordBio {
+ public:
+  RecordBio(net::Stream& lower, std::string_view replay) : lower_(lower), in_(replay) {}
+  RecordBio(const RecordBio&) = delete;
+  RecordBio& operator=(const RecordBio&) = delete;
+
+  // A BIO over this; whoever gets it frees it (SSL_set_bio takes it over).
+  BIO* MakeBio();
+
+  // One Read of about `bytes` may be made from now on; 0 = none.
+  void AllowRead(size_t bytes) { allowed_ = bytes; }
+  // Records received but not yet taken by OpenSSL.
+  size_t unread() const { return in_.size(); }
+  // All bytes that OpenSSL has taken so far.
+  size_t taken() const { return taken_; }
+  // Records written but not yet given to the stream.
+  size_t unsent() const { return out_.size(); }
+  // The stream's answer; what went is gone from unsent().
+  net::IoResult Flush() { return lower_.Write(out_); }
+  void DropUnsent() { out_.Clear(); }
+  // The peer's FIN was read; a read failed. Both for good.
+  bool has_end() const { return has_end_; }
+  bool has_failed() const { return has_failed_; }
+
+ private:
+  // More than this waits only where a peer makes us answer (KeyUpdate) and does not read.
+  static constexpr size_t kMaxUnsent = 512 * 1024;
+
+  static const BIO_METHOD* Method();
+  static int OnRead(BIO* bio, char* data, size_t length, size_t* got) noexcept;
+  static int OnWrite(BIO* bio, const char* data, size_t length, size_t* written) noexcept;
+  static long OnControl(BIO* bio, int command, long number, void* pointer) noexcept;
+
+  net::Stream& lower_;
+  Buffer in_;
+  Buffer out_;
+  size_t allowed_ = 0;
+  size_t taken_ = 0;
+  bool has_end_ = false;
+  bool has_failed_ = false;
+};
+
+}  // namespace genkan::tls
