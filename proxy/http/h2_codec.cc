@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "proxy/base/text.h"
+#include "proxy/http/h2_flood_guard.h"
 #include "proxy/http/h2_frame_scanner.h"
 #include "proxy/http/h2_request.h"
 #include "proxy/http/h2_session.h"
@@ -24,6 +25,7 @@ namespace {
 
 // A head beyond this many times its limit ends the connection before more of it is decoded; below, it is a 431.
 constexpr size_t kHardHeadFactor = 2;
+constexpr Seconds kSettingsTimeout{10};
 
 struct Stream {
   std::unique_ptr<H2RequestReader> reader;  // until the head is complete
@@ -93,8 +95,8 @@ void AppendFields(const Headers& headers, bool is_trailers, std::vector<H2Field>
 
 class H2ServerCodec final : public ServerCodec, private H2SessionHandler {
  public:
-  H2ServerCodec(RequestSink& sink, const CodecLimits& limits)
-      : sink_(sink), limits_(limits), session_(*this, limits_) {}
+  H2ServerCodec(RequestSink& sink, const CodecLimits& limits, const Clock& clock)
+      : sink_(sink), limits_(limits), clock_(clock), flood_(clock), session_(*this, limits_) {}
 
   Version version() const override { return Version::kHttp2; }
   Status Receive(Buffer& in) override;
@@ -128,7 +130,10 @@ class H2ServerCodec final : public ServerCodec, private H2SessionHandler {
   void OnData(StreamId id, std::string_view bytes) override;
   void OnDataEnd(StreamId id) override;
   void OnPingAck() override { session_.Shutdown(); }
-  void OnSettingsAck() override {}
+  void OnSettingsAck() override {
+    settings_acked_ = true;
+    settings_sent_.reset();
+  }
   void OnEndSent(StreamId id) override;
   void OnGoAwaySent(H2Error error) override;
   void OnClosed(StreamId id, H2Error error) override;
@@ -152,7 +157,9 @@ class H2ServerCodec final : public ServerCodec, private H2SessionHandler {
   void DeliverTrailers(StreamId id);
   void DeliverBody(StreamId id, bool end);
   void DeliverEarly();
-  // The client broke a rule in the middle of a request, or went away.
+  // The client broke a rule in the middle of a request …
+  void Blame(StreamId id, std::string_view rule);
+  // … or went away.
   void Lose(StreamId id, ErrorCode code, std::string detail, H2Error answer);
   void EndConnection(H2Error code, std::string_view rule);
   // Notes body bytes on their way out; false where they do not fit the Content-Length that was announced.
@@ -160,11 +167,16 @@ class H2ServerCodec final : public ServerCodec, private H2SessionHandler {
 
   RequestSink& sink_;
   const CodecLimits limits_;
+  const Clock& clock_;
   std::unordered_map<StreamId, Stream> streams_;
   std::unordered_set<StreamId> held_;  // gone here, still at work at an origin
   H2FrameScanner scanner_;
   H2StreamLedger ledger_;
+  H2FloodGuard flood_;
   size_t continuations_ = 0;
+  size_t data_in_frame_ = 0;
+  std::optional<MonotonicTime> settings_sent_;  // and not yet acknowledged
+  bool settings_acked_ = false;
   Buffer body_;           // of the frame in progress
   StreamId body_of_ = 0;  // whose it is
   std::vector<StreamId> opened_;  // tunnels just granted, with bytes that came early
@@ -226,17 +238,32 @@ bool H2ServerCodec::Judge(const H2FrameHeader& frame) {
     EndConnection(H2Error::kEnhanceYourCalm, "too many CONTINUATION frames");
     return false;
   }
+  if (frame.type == H2FrameType::kData) data_in_frame_ = 0;
+  if (!flood_.See(frame)) {
+    EndConnection(H2Error::kEnhanceYourCalm, "a flood");
+    return false;
+  }
+  if (settings_sent_ && clock_.Now() - *settings_sent_ > kSettingsTimeout) {
+    EndConnection(H2Error::kSettingsTimeout, "SETTINGS were not acknowledged");
+    return false;
+  }
   return true;
 }
 
 void H2ServerCodec::OnFrameEnd(const H2FrameHeader& frame) {
-  if (frame.type != H2FrameType::kData || !frame.has(H2FrameHeader::kEndStream)) return;
-  // The session has taken the last frame of this body but did not call it complete: the length is wrong.
+  if (frame.type != H2FrameType::kData) return;
   Stream* stream = Find(frame.stream);
-  if (stream == nullptr || !stream->is_told || stream->is_gone() || stream->request_ended) return;
+  if (stream == nullptr || !stream->is_told || stream->is_gone()) return;
+  if (!frame.has(H2FrameHeader::kEndStream)) {
+    if (frame.length > 0 && data_in_frame_ == 0 && !flood_.SeeEmptyData()) {
+      EndConnection(H2Error::kEnhanceYourCalm, "DATA of padding alone");
+    }
+    return;
+  }
+  // The session has taken the last frame of this body but did not call it complete: the length is wrong.
+  if (stream->request_ended) return;
   body_.Clear();
-  Lose(frame.stream, ErrorCode::kInvalid, "the body differs from Content-Length",
-       H2Error::kProtocolError);
+  Blame(frame.stream, "the body differs from Content-Length");
 }
 
 void H2ServerCodec::ReceiveEnd() {
@@ -255,6 +282,11 @@ void H2ServerCodec::EndConnection(H2Error code, std::string_view rule) {
   if (failed_) return;
   session_.Terminate(code);
   failed_ = Error{ErrorCode::kInvalid, fmt::format("h2: {}", rule), Side::kDownstream};
+}
+
+void H2ServerCodec::Blame(StreamId id, std::string_view rule) {
+  if (!flood_.SeeFault()) EndConnection(H2Error::kEnhanceYourCalm, "faults without end");
+  Lose(id, ErrorCode::kInvalid, fmt::format("h2: {}", rule), H2Error::kProtocolError);
 }
 
 void H2ServerCodec::Lose(StreamId id, ErrorCode code, std::string detail, H2Error answer) {
@@ -317,6 +349,7 @@ void H2ServerCodec::DeliverHead(StreamId id, bool end) {
   stream->reader.reset();
   stream->is_told = true;
   stream->request_ended = end;
+  flood_.Moved();
   // Without a word from the client, streams share the connection instead of queueing behind the first.
   if (!head.headers.Has("priority")) session_.ShareFairly(id);
   if (refusal) {
@@ -335,9 +368,7 @@ void H2ServerCodec::DeliverTrailers(StreamId id) {
   Stream* stream = Find(id);
   if (stream == nullptr || !stream->is_told || stream->is_gone()) return;
   stream->request_ended = true;
-  if (stream->trailers_broken) {
-    return Lose(id, ErrorCode::kInvalid, "trailers that break a rule", H2Error::kProtocolError);
-  }
+  if (stream->trailers_broken) return Blame(id, "trailers that break a rule");
   if (stream->drops_body) return;
   if (stream->is_tunnel) return DeliverBody(id, true);
   Headers trailers = std::exchange(stream->trailers_in, Headers());
@@ -345,12 +376,14 @@ void H2ServerCodec::DeliverTrailers(StreamId id) {
 }
 
 void H2ServerCodec::OnData(StreamId id, std::string_view bytes) {
+  data_in_frame_ += bytes.size();
   Stream* stream = Find(id);
   if (stream == nullptr || !stream->is_told || stream->is_gone() || stream->drops_body) {
     // Nobody will consume them. Only the connection's window opens: this stream shall not go on.
     session_.ConsumeConnection(bytes.size());
     return;
   }
+  flood_.Moved();
   stream->unconsumed += bytes.size();
   body_of_ = id;
   body_.Append(bytes);
@@ -411,8 +444,7 @@ void H2ServerCodec::OnGoAwaySent(H2Error error) {
 }
 
 void H2ServerCodec::OnFault(StreamId id) {
-  if (id == 0) return;
-  Lose(id, ErrorCode::kInvalid, "a frame that breaks a rule", H2Error::kProtocolError);
+  if (id != 0) Blame(id, "a frame that breaks a rule");
 }
 
 void H2ServerCodec::OnClosed(StreamId id, H2Error error) {
@@ -422,13 +454,13 @@ void H2ServerCodec::OnClosed(StreamId id, H2Error error) {
   session_.ConsumeConnection(stream.unconsumed);
   if (body_of_ == id) body_.Clear();
   if (!stream.is_told || stream.is_lost) return;
-  if (stream.is_reset || stream.response_ended) {
-    sink_.OnStreamDone(id);
-  } else {
-    sink_.OnReset(id, Error{ErrorCode::kClosed,
-                            fmt::format("h2: stream reset with {}", static_cast<uint32_t>(error)),
-                            Side::kDownstream});
-  }
+  if (stream.is_reset || stream.response_ended) return sink_.OnStreamDone(id);
+  // The library resets a stream whose body is longer than its Content-Length and tells nobody.
+  bool is_fault = error == H2Error::kProtocolError;
+  if (is_fault && !flood_.SeeFault()) EndConnection(H2Error::kEnhanceYourCalm, "faults without end");
+  sink_.OnReset(id, Error{is_fault ? ErrorCode::kInvalid : ErrorCode::kClosed,
+                          fmt::format("h2: stream reset with {}", static_cast<uint32_t>(error)),
+                          Side::kDownstream});
 }
 
 // --- what the owner sends
@@ -551,6 +583,7 @@ void H2ServerCodec::Produce(Buffer& out, size_t limit) {
   out_ = &out;
   out_full_ = out.size() + limit;
   session_.Send(out, limit);
+  if (!settings_sent_ && !settings_acked_ && !out.empty()) settings_sent_ = clock_.Now();
   out_ = nullptr;
   is_inside_ = false;
 }
@@ -574,6 +607,7 @@ H2SessionHandler::BodyPart H2ServerCodec::PlanBody(StreamId id, size_t limit) {
 }
 
 bool H2ServerCodec::WriteBody(StreamId id, std::string_view frame_header, size_t bytes) {
+  if (bytes > 0) flood_.Moved();
   out_->Append(frame_header);
   if (Stream* stream = Find(id); stream != nullptr) stream->send.MoveTo(*out_, bytes);
   return out_->size() < out_full_;
@@ -581,8 +615,9 @@ bool H2ServerCodec::WriteBody(StreamId id, std::string_view frame_header, size_t
 
 }  // namespace
 
-std::unique_ptr<ServerCodec> MakeH2ServerCodec(RequestSink& sink, const CodecLimits& limits) {
-  return std::make_unique<H2ServerCodec>(sink, limits);
+std::unique_ptr<ServerCodec> MakeH2ServerCodec(RequestSink& sink, const CodecLimits& limits,
+                                               const Clock& clock) {
+  return std::make_unique<H2ServerCodec>(sink, limits, clock);
 }
 
 }  // namespace genkan::http

@@ -100,7 +100,7 @@ class H2CodecTest : public ::testing::Test {
   H2CodecTest() { Start(CodecLimits()); }
 
   void Start(const CodecLimits& limits) {
-    codec = MakeH2ServerCodec(sink, limits);
+    codec = MakeH2ServerCodec(sink, limits, clock);
     client = std::make_unique<test::H2RawClient>();
     frames.clear();
   }
@@ -164,6 +164,7 @@ class H2CodecTest : public ::testing::Test {
     return frame == nullptr ? -1 : static_cast<int64_t>(frame->error());
   }
 
+  ManualClock clock;
   RecordingSink sink;
   std::unique_ptr<ServerCodec> codec;
   std::unique_ptr<test::H2RawClient> client;
