@@ -25,6 +25,9 @@ struct OcspAnswer {
 // The request for one certificate, SHA-1 CertID (RFC 5019), no nonce, as DER.
 Result<std::string> MakeOcspRequest(const Certificate& leaf, const Certificate& issuer);
 
+// The request as the last segment of a GET's path (RFC 6960 A.1.1): base64, percent-encoded.
+std::string OcspGetPath(std::string_view request_der);
+
 // Checks the response for this very certificate: response status, CertID, signature (the issuer, or a signer with
 // OCSPSigning that the issuer certified), thisUpdate/nextUpdate with a skew of 300 s. No nextUpdate counts as one
 // hour; never past the leaf's notAfter. At most 64 KiB.
