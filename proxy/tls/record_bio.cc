@@ -1,7 +1,5 @@
 #include "proxy/tls/record_bio.h"
 
-#include <event2/buffer.h>
-
 #include <algorithm>
 
 #include "proxy/base/check.h"
@@ -48,9 +46,8 @@ int RecordBio::OnRead(BIO* bio, char* data, size_t length, size_t* got) noexcept
       return 0;
     }
   }
-  int moved = evbuffer_remove(self.in_.raw(), data, length);
-  if (moved <= 0) return 0;
-  *got = static_cast<size_t>(moved);
+  *got = self.in_.Take({data, length});
+  if (*got == 0) return 0;
   self.taken_ += *got;
   return 1;
 }

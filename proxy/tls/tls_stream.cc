@@ -1,6 +1,5 @@
 #include "proxy/tls/tls_stream.h"
 
-#include <event2/buffer.h>
 #include <openssl/err.h>
 
 #include <algorithm>
@@ -334,8 +333,7 @@ std::string_view NextRecord(Buffer& from) {
   if (front.size() >= kRecord / 2 || front.size() == from.size())
     return front.substr(0, kRecord);
   thread_local std::array<char, kRecord> aside;
-  auto copied = evbuffer_copyout(from.raw(), aside.data(), std::min(from.size(), kRecord));
-  return {aside.data(), static_cast<size_t>(std::max<ev_ssize_t>(copied, 0))};
+  return {aside.data(), from.CopyFront(aside)};
 }
 
 IoResult TlsStreamImpl::Write(Buffer& from) {
