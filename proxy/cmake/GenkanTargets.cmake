@@ -12,10 +12,6 @@ if(GENKAN_SANITIZE)
                          -fno-sanitize-recover=all)
   target_link_options(genkan_options INTERFACE -fsanitize=${GENKAN_SANITIZE})
 endif()
-if(GENKAN_FUZZERS)
-  # Coverage feedback for libFuzzer from every layer; the fuzz targets alone link its main().
-  target_compile_options(genkan_options INTERFACE -fsanitize=fuzzer-no-link)
-endif()
 
 # Which build this is, for the tests' names and labels: the plain one, or a variant that repeats
 # some of its tests and must not be mistaken for it when one ctest runs several builds.
