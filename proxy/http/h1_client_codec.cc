@@ -180,11 +180,6 @@ void H1ClientCodec::DecideReuse(const ResponseHead& head, const ResponseHints& h
 
 bool H1ClientCodec::ReadBody(Buffer& in) {
   BodyReader::State state = reader_.Read(in, body_, room());
-  if (state == BodyReader::State::kBroken) {
-    body_.Clear();
-    Break(ErrorCode::kInvalid, reader_.broken_rule());
-    return true;
-  }
   size_t size = body_.size();
   bool is_done = state == BodyReader::State::kDone;
   unconsumed_ += size;
@@ -200,6 +195,10 @@ bool H1ClientCodec::ReadBody(Buffer& in) {
   }
   if (has_trailers && reading_ == Reading::kIdle && stream == stream_) {
     sink_.OnTrailers(stream, std::move(reader_.trailers()));
+  }
+  if (state == BodyReader::State::kBroken) {
+    if (reading_ == Reading::kBody) Break(ErrorCode::kInvalid, reader_.broken_rule());
+    return true;
   }
   return is_done || room() > 0;
 }

@@ -344,28 +344,26 @@ HeadLimits ResponseHeadLimits(const CodecLimits& limits) {
 }
 
 HeadScanner::State HeadScanner::EndLine(std::string_view bytes, size_t line_feed) {
-  size_t end = line_feed;
-  if (end > line_start_ && bytes[end - 1] == '\r') {
-    --end;
-  } else if (!limits_.takes_bare_lf) {
-    return State::kBareLf;
-  }
-  size_t length = end - line_start_;
+  bool has_cr = line_feed > line_start_ && bytes[line_feed - 1] == '\r';
+  size_t length = line_feed - line_start_ - (has_cr ? 1 : 0);
   bool is_first = fields_start_ == 0;
   line_start_ = scanned_ = line_feed + 1;
+  // Sizes first: a line that drips in is refused for its size before its end is seen.
   if (is_first) {
+    if (length > limits_.first_line) return State::kFirstLineTooLong;
     fields_start_ = line_start_;
-    return length > limits_.first_line ? State::kFirstLineTooLong : State::kMore;
+  } else {
+    bool is_last = length == 0;
+    if (!is_last) ++field_count_;
+    if (length > limits_.one_field || field_count_ > limits_.field_count ||
+        (!is_last &&
+         (line_start_ - fields_start_ > limits_.all_fields || line_start_ + 2 > limits_.whole))) {
+      return State::kFieldsTooLarge;
+    }
+    is_whole_ = is_last;
   }
-  if (length == 0) {
-    is_whole_ = true;
-    return State::kWhole;
-  }
-  ++field_count_;
-  bool is_too_large = length > limits_.one_field || field_count_ > limits_.field_count ||
-                      line_start_ - fields_start_ > limits_.all_fields ||
-                      line_start_ + 2 > limits_.whole;
-  return is_too_large ? State::kFieldsTooLarge : State::kMore;
+  if (!has_cr && !limits_.takes_bare_lf) return State::kBareLf;
+  return is_whole_ ? State::kWhole : State::kMore;
 }
 
 HeadScanner::State HeadScanner::Scan(std::string_view bytes) {

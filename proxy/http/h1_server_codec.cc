@@ -155,11 +155,13 @@ bool H1ServerCodec::ReadHead(Buffer& in) {
   std::string_view bytes;
   HeadScanner::State state = scanner_.Scan(in, bytes);
   RequestHead head;
+  if (!CanBeginRequest(bytes)) {
+    Refuse({400, "not the beginning of a request"}, head);
+    return true;
+  }
   switch (state) {
     case HeadScanner::State::kMore:
-      if (CanBeginRequest(bytes)) return false;
-      Refuse({400, "not the beginning of a request"}, head);
-      return true;
+      return false;
     case HeadScanner::State::kBareLf:
       ParseRequestLineForLog(bytes, head);
       Refuse({400, "bare LF"}, head);
@@ -223,10 +225,6 @@ void H1ServerCodec::AcceptRequest(RequestHead&& head, const ConnectionOptions& o
 
 bool H1ServerCodec::ReadBody(Buffer& in) {
   BodyReader::State state = reader_.Read(in, body_, room());
-  if (state == BodyReader::State::kBroken) {
-    BreakBody();
-    return true;
-  }
   size_t size = body_.size();
   bool is_done = state == BodyReader::State::kDone;
   if (size > 0) waits_for_continue_ = false;
@@ -234,19 +232,24 @@ bool H1ServerCodec::ReadBody(Buffer& in) {
   if (is_done) reading_ = Reading::kWaiting;
   StreamId stream = stream_;
   bool has_trailers = is_done && !reader_.trailers().empty();
-  if (size > 0 || (is_done && !has_trailers)) {
-    sink_.OnBody(stream, body_, is_done && !has_trailers);
+  bool is_last = is_done && !has_trailers;
+  if (size > 0 || is_last) {
+    sink_.OnBody(stream, body_, is_last);
     body_.Clear();
   }
+  // The sink may have ended the stream from within.
   if (has_trailers && IsOpen(stream) && !is_reset_) {
     sink_.OnTrailers(stream, std::move(reader_.trailers()));
+  }
+  if (state == BodyReader::State::kBroken) {
+    if (reading_ == Reading::kBody) BreakBody();
+    return true;
   }
   return is_done || room() > 0;
 }
 
 void H1ServerCodec::BreakBody() {
   std::string_view rule = reader_.broken_rule();
-  body_.Clear();
   Error error{ErrorCode::kInvalid, std::string(rule), Side::kDownstream};
   if (writing_ == Writing::kAwaiting) {
     out_.Append("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");

@@ -55,7 +55,7 @@ class Recorder final : public RequestSink, public ResponseSink {
   void OnRequest(StreamId stream, RequestHead&& head, bool end) override {
     Event(fmt::format("{}: {}{}", stream, Describe(head), end ? " end" : ""));
     stream_ = stream;
-    if (codec_ != nullptr && answers_at_once_) Answer(stream);
+    if (end) AnswerAtOnce(200);
   }
   void OnRefused(StreamId stream, const Refusal& refusal, const RequestHead& head) override {
     Event(fmt::format("{}: refused {}", stream, refusal.status));
@@ -64,6 +64,7 @@ class Recorder final : public RequestSink, public ResponseSink {
     refused_target_ = head.target;
     stream_ = stream;
     status_ = refusal.status;
+    AnswerAtOnce(refusal.status);
   }
   void OnInterim(StreamId stream, ResponseHead&& head) override {
     Event(fmt::format("{}: interim {}", stream, Describe(head)));
@@ -77,10 +78,12 @@ class Recorder final : public RequestSink, public ResponseSink {
     unconsumed_ += data.size();
     body_ += data.ToText();
     if (end) Event("end");
-    if (consumes_ && codec_ != nullptr) Consume();
+    if (consumes_) Consume();
+    if (end) AnswerAtOnce(200);
   }
   void OnTrailers(StreamId, Headers&& trailers) override {
     Event(fmt::format("trailers {}", Describe(trailers)));
+    AnswerAtOnce(200);
   }
   void OnReset(StreamId stream, const Error& error) override {
     Event(fmt::format("{}: reset {}", stream, ToString(error.code)));
@@ -106,7 +109,7 @@ class Recorder final : public RequestSink, public ResponseSink {
 
   ServerCodec* codec_ = nullptr;
   ClientCodec* client_codec_ = nullptr;
-  bool answers_at_once_ = false;
+  bool answers_at_once_ = false;  // when all of the request is there
   bool consumes_ = true;
   StreamId stream_ = 0;
   StreamId body_stream_ = 0;
@@ -125,13 +128,15 @@ class Recorder final : public RequestSink, public ResponseSink {
     Flush();
     text_ += fmt::format("{}|", event);
   }
-  void Answer(StreamId stream) {
+  void AnswerAtOnce(int status) {
+    if (!answers_at_once_ || codec_ == nullptr) return;
     ResponseHead head;
+    head.status = status;
     head.framing = BodyFraming::kContentLength;
     head.content_length = 2;
-    codec_->SendResponse(stream, head, false);
+    codec_->SendResponse(stream_, head, false);
     Buffer body("ok");
-    codec_->SendBody(stream, body, true);
+    codec_->SendBody(stream_, body, true);
   }
 
   std::string text_;
@@ -146,6 +151,18 @@ struct Server {
   Status Feed(std::string_view text) {
     in.Append(text);
     return codec->Receive(in);
+  }
+  // Feeds and answers until nothing moves any more, as a connection does.
+  std::string Exchange(std::string_view text) {
+    bool is_good = Feed(text).has_value();
+    std::string answers = Pull();
+    while (is_good && !in.empty()) {
+      size_t before = in.size();
+      is_good = Feed("").has_value();
+      answers += Pull();
+      if (in.size() == before) break;
+    }
+    return answers;
   }
   std::string Pull() {
     Buffer out;

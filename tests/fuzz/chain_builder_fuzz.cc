@@ -1,0 +1,98 @@
+// ChainBuilder on hierarchies that the bytes describe: what comes out is a chain of signatures
+// within the limits, the same for another order of the pool, and every certificate of the pool is
+// in it or has a reason.
+#include <openssl/err.h>
+
+#include <algorithm>
+
+#include "proxy/base/check.h"
+#include "proxy/tls/chain_builder.h"
+#include "tests/support/test_ca.h"
+
+namespace genkan::fuzz {
+namespace {
+
+using testing::Issued;
+
+const WallTime kNow(Seconds(1'800'000'000));
+constexpr auto kDay = std::chrono::hours(24);
+constexpr size_t kMaxAuthorities = 40;
+
+enum Flag { kExpired = 1, kEarly = 2, kNoKeyIds = 4, kSelfSigned = 8, kAnchor = 16, kTwice = 32 };
+
+testing::CertificateOptions Options(const uint8_t* bytes, uint64_t serial) {
+  testing::CertificateOptions options;
+  options.common_name = "N" + std::to_string(bytes[1] % 8);
+  options.key_label = "K" + std::to_string(bytes[2] % 8);
+  options.key_kind = testing::KeyKind::kEd25519;
+  options.not_before = (bytes[3] & kEarly) != 0 ? kNow + kDay : kNow - 30 * kDay;
+  options.not_after = (bytes[3] & kExpired) != 0 ? kNow - kDay : kNow + (30 + bytes[1]) * kDay;
+  options.has_key_ids = (bytes[3] & kNoKeyIds) == 0;
+  options.serial = serial;
+  return options;
+}
+
+void Check(const tls::ChainInput& input, const tls::Chain& chain) {
+  GENKAN_CHECK(ERR_peek_error() == 0);
+  GENKAN_CHECK(!chain.certificates.empty());
+  GENKAN_CHECK(chain.certificates.front() == input.leaf);
+  GENKAN_CHECK(chain.certificates.size() <= static_cast<size_t>(tls::ChainBuilder::kMaxDepth));
+  GENKAN_CHECK(chain.signature_checks <= tls::ChainBuilder::kMaxSignatureChecks);
+  GENKAN_CHECK(chain.is_complete == chain.missing_issuer.empty());
+  GENKAN_CHECK(chain.certificates.size() - 1 + chain.dropped.size() == input.pool.size());
+  for (size_t i = 0; i + 1 < chain.certificates.size(); ++i) {
+    const tls::Certificate& issuer = *chain.certificates[i + 1];
+    GENKAN_CHECK(chain.certificates[i]->issuer_der() == issuer.subject_der());
+    GENKAN_CHECK(X509_verify(chain.certificates[i]->x509(), X509_get0_pubkey(issuer.x509())) == 1);
+    GENKAN_CHECK(!issuer.is_self_signed());
+    GENKAN_CHECK(issuer.not_after() > kNow && issuer.not_before() <= kNow);
+  }
+}
+
+}  // namespace
+}  // namespace genkan::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace genkan;
+  using namespace genkan::fuzz;
+  static const uint8_t kRoot[4] = {0, 0, 0, 0};
+  std::vector<Issued> authorities = {testing::MakeRoot(Options(kRoot, 1))};
+  tls::ChainInput input;
+  input.now = kNow;
+  input.pool.push_back(authorities[0].certificate);
+  uint64_t serial = 1;
+  for (size_t at = 1; at + 4 <= size && authorities.size() < kMaxAuthorities; at += 4) {
+    const uint8_t* bytes = data + at;
+    const Issued issuer = authorities[bytes[0] % authorities.size()];
+    const auto options = Options(bytes, ++serial);
+    authorities.push_back((bytes[3] & kSelfSigned) != 0
+                              ? testing::MakeRoot(options)
+                              : testing::MakeIntermediate(issuer, options));
+    const tls::CertificatePtr& made = authorities.back().certificate;
+    if ((bytes[3] & kAnchor) != 0) {
+      input.roots.push_back(made);
+    } else {
+      input.pool.push_back(made);
+    }
+    if ((bytes[3] & kTwice) != 0) input.pool.push_back(made);
+  }
+  const Issued& issuer = authorities[(size > 0 ? data[0] : 0) % authorities.size()];
+  testing::CertificateOptions options{.common_name = "leaf.test",
+                                      .not_before = kNow - kDay,
+                                      .not_after = kNow + kDay,
+                                      .key_kind = testing::KeyKind::kEd25519,
+                                      .serial = 1000};
+  input.leaf = testing::MakeLeaf(issuer, options).certificate;
+
+  const tls::Chain chain = tls::ChainBuilder::Build(input);
+  Check(input, chain);
+  std::reverse(input.pool.begin(), input.pool.end());
+  std::reverse(input.roots.begin(), input.roots.end());
+  const tls::Chain again = tls::ChainBuilder::Build(input);
+  Check(input, again);
+  GENKAN_CHECK(again.certificates.size() == chain.certificates.size());
+  for (size_t i = 0; i < chain.certificates.size(); ++i) {
+    GENKAN_CHECK(again.certificates[i]->der() == chain.certificates[i]->der());
+  }
+  return 0;
+}
