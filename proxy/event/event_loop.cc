@@ -9,7 +9,7 @@
 
 namespace genkan::event {
 
-EventLoop::EventLoop() : now_(std::chrono::steady_clock::now()) {
+EventLoop::EventLoop() {
   event_config* config = event_config_new();
   GENKAN_CHECK(config != nullptr);
   // Changes of interest within one turn become one epoll_ctl, or none. No descriptor is ever dup'ed here.
@@ -46,9 +46,10 @@ void EventLoop::Run() {
 
 void EventLoop::RunOnce(bool may_wait) {
   thread_ = pthread_self();
+  is_now_known_ = false;
   RunDeferred();
+  is_now_known_ = false;
   event_base_loop(base_, may_wait ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
-  now_ = std::chrono::steady_clock::now();
   RunDeferred();
 }
 

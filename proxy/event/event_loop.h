@@ -42,8 +42,14 @@ class EventLoop {
     retired_.push_back(std::shared_ptr<void>(std::move(dead)));
   }
 
-  // The time at the start of this turn: cheap, good enough for timeouts.
-  MonotonicTime now() const { return now_; }
+  // The time of this turn's first event: cheap, good enough for timeouts.
+  MonotonicTime now() const {
+    if (!is_now_known_) {
+      now_ = std::chrono::steady_clock::now();
+      is_now_known_ = true;
+    }
+    return now_;
+  }
   bool IsInLoopThread() const;
 
   event_base* base() { return base_; }
@@ -58,7 +64,9 @@ class EventLoop {
   int wake_fd_ = -1;
   bool stop_ = false;
   unsigned long thread_ = 0;
-  MonotonicTime now_;
+  // The clock is read at the first question of a turn: before the wait it would be too early.
+  mutable MonotonicTime now_;
+  mutable bool is_now_known_ = false;
   std::vector<std::function<void()>> deferred_;
   std::vector<std::shared_ptr<void>> retired_;
   std::mutex mutex_;
