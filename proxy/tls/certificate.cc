@@ -6,10 +6,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <ctime>
-#include <optional>
 
 #include "proxy/base/text.h"
+#include "proxy/tls/asn1.h"
 
 namespace genkan::tls {
 namespace {
@@ -28,12 +27,6 @@ std::string ToDer(Encode encode, T* object) {
   std::string der(reinterpret_cast<char*>(bytes), static_cast<size_t>(size));
   OPENSSL_free(bytes);
   return der;
-}
-
-std::string_view AsView(const ASN1_STRING* text) {
-  if (text == nullptr || ASN1_STRING_length(text) <= 0) return {};
-  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
-          static_cast<size_t>(ASN1_STRING_length(text))};
 }
 
 void AppendSized(std::string& out, std::string_view bytes) {
@@ -115,17 +108,6 @@ std::string PublicKeyDer(const EVP_PKEY* key) {
     }
   }
   return ToDer(i2d_PUBKEY, key);
-}
-
-std::optional<WallTime> ToWallTime(const ASN1_TIME* time) {
-  std::tm parts{};
-  if (time == nullptr || ASN1_TIME_to_tm(time, &parts) != 1) return std::nullopt;
-  const auto seconds = static_cast<int64_t>(timegm(&parts));
-  // RFC 5280 4.1.2.5 uses the year 9999 for "no end", where a clock of nanoseconds ends in 2262.
-  const auto last = std::chrono::duration_cast<Seconds>(WallTime::max().time_since_epoch()).count();
-  const auto first =
-      std::chrono::duration_cast<Seconds>(WallTime::min().time_since_epoch()).count();
-  return WallTime(Seconds(std::clamp<int64_t>(seconds, first, last)));
 }
 
 // An address as inet_ntop writes it; "" for what is no address.

@@ -3,10 +3,9 @@
 #include <openssl/err.h>
 
 #include <algorithm>
-#include <ctime>
-#include <optional>
 
 #include "proxy/base/text.h"
+#include "proxy/tls/asn1.h"
 
 namespace genkan::tls {
 namespace {
@@ -17,13 +16,6 @@ constexpr Seconds kWithoutNextUpdate{3600};
 
 using X509StackPtr =
     std::unique_ptr<STACK_OF(X509), decltype([](STACK_OF(X509) * stack) { sk_X509_free(stack); })>;
-
-std::optional<WallTime> ToWallTime(const ASN1_GENERALIZEDTIME* time) {
-  std::tm parts{};
-  if (time == nullptr || ASN1_TIME_to_tm(time, &parts) != 1) return std::nullopt;
-  constexpr int64_t kLast = 9'000'000'000;  // a clock of nanoseconds ends in 2262
-  return WallTime(Seconds(std::clamp<int64_t>(timegm(&parts), 0, kLast)));
-}
 
 // The CertID of the leaf with the hash that the response uses, SHA-1 or SHA-256.
 bool IsAbout(const OCSP_CERTID* id, const Certificate& leaf, const Certificate& issuer) {
