@@ -174,6 +174,7 @@ class H2ServerCodec final : public ServerCodec, private H2SessionHandler {
   H2StreamLedger ledger_;
   H2FloodGuard flood_;
   size_t continuations_ = 0;
+  bool in_head_ = false;  // CONTINUATION must follow
   size_t data_in_frame_ = 0;
   std::optional<MonotonicTime> settings_sent_;  // and not yet acknowledged
   bool settings_acked_ = false;
@@ -224,6 +225,16 @@ void H2ServerCodec::ReceivePiece(std::string_view bytes) {
 }
 
 bool H2ServerCodec::Judge(const H2FrameHeader& frame) {
+  bool is_headers = frame.type == H2FrameType::kHeaders;
+  bool is_continuation = frame.type == H2FrameType::kContinuation;
+  // RFC 9113 6.10: whatever stands between the parts of a head is the session's error to tell.
+  if (in_head_ && !is_continuation) return true;
+  if (is_headers) continuations_ = 0;
+  if (is_continuation && ++continuations_ > limits_.continuations) {
+    EndConnection(H2Error::kEnhanceYourCalm, "too many CONTINUATION frames");
+    return false;
+  }
+  if (is_headers || is_continuation) in_head_ = !frame.has(H2FrameHeader::kEndHeaders);
   switch (ledger_.See(frame)) {
     case H2StreamLedger::Verdict::kFine: break;
     case H2StreamLedger::Verdict::kStreamClosed:
@@ -232,11 +243,6 @@ bool H2ServerCodec::Judge(const H2FrameHeader& frame) {
     case H2StreamLedger::Verdict::kGoesBack:
       EndConnection(H2Error::kProtocolError, "a stream number that goes back");
       return false;
-  }
-  if (frame.type == H2FrameType::kHeaders) continuations_ = 0;
-  if (frame.type == H2FrameType::kContinuation && ++continuations_ > limits_.continuations) {
-    EndConnection(H2Error::kEnhanceYourCalm, "too many CONTINUATION frames");
-    return false;
   }
   if (frame.type == H2FrameType::kData) data_in_frame_ = 0;
   if (!flood_.See(frame)) {
@@ -251,6 +257,12 @@ bool H2ServerCodec::Judge(const H2FrameHeader& frame) {
 }
 
 void H2ServerCodec::OnFrameEnd(const H2FrameHeader& frame) {
+  if (frame.type == H2FrameType::kPriority) {
+    // The library does not look at these any more, now that we said NO_RFC7540_PRIORITIES.
+    bool is_own = (scanner_.first_word() & 0x7fffffff) == frame.stream;
+    if (frame.stream == 0 || is_own) EndConnection(H2Error::kProtocolError, "PRIORITY of itself");
+    return;
+  }
   if (frame.type != H2FrameType::kData) return;
   Stream* stream = Find(frame.stream);
   if (stream == nullptr || !stream->is_told || stream->is_gone()) return;

@@ -5,7 +5,7 @@
 namespace genkan::http {
 namespace {
 
-// The values that libnghttp2 and nginx's users found to be out of reach of honest clients (CVE-2023-44487).
+// As in libnghttp2's own bucket (CVE-2023-44487); no honest client resets that much.
 constexpr double kResetBurst = 1000;
 constexpr double kResetsPerSecond = 33;
 

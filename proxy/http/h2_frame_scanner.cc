@@ -16,10 +16,19 @@ H2FrameHeader ParseH2FrameHeader(std::string_view nine_bytes) {
   return header;
 }
 
+uint32_t H2FrameScanner::first_word() const {
+  return uint32_t{first_[0]} << 24 | uint32_t{first_[1]} << 16 | uint32_t{first_[2]} << 8 |
+         uint32_t{first_[3]};
+}
+
 H2FrameScanner::Piece H2FrameScanner::TakePayload(std::string_view bytes) {
   Piece piece;
   piece.taken = std::min(bytes.size(), payload_left_);
   piece.feed = bytes.substr(0, piece.taken);
+  size_t at = header_.length - payload_left_;
+  for (size_t i = 0; at + i < first_.size() && i < piece.taken; ++i) {
+    first_[at + i] = static_cast<unsigned char>(bytes[i]);
+  }
   payload_left_ -= piece.taken;
   if (payload_left_ == 0) {
     piece.ends_frame = true;
@@ -44,6 +53,7 @@ H2FrameScanner::Piece H2FrameScanner::Next(std::string_view bytes) {
     header_ = ParseH2FrameHeader(bytes.substr(0, kSize));
     payload_left_ = header_.length;
     in_payload_ = true;
+    first_.fill(0);
     // Header and payload lie side by side: one call of the session for both.
     Piece piece = TakePayload(bytes.substr(kSize));
     piece.begins_frame = true;
@@ -61,6 +71,7 @@ H2FrameScanner::Piece H2FrameScanner::Next(std::string_view bytes) {
   piece.feed = std::string_view(partial_.data(), kSize);
   header_ = ParseH2FrameHeader(piece.feed);
   piece.begins_frame = true;
+  first_.fill(0);
   payload_left_ = header_.length;
   in_payload_ = payload_left_ > 0;
   piece.ends_frame = payload_left_ == 0;

@@ -53,6 +53,8 @@ class H2FrameScanner {
   Piece Next(std::string_view bytes);
 
   const H2FrameHeader& header() const { return header_; }
+  // The first four bytes of the frame's payload, once they went by; less of them counts as zeros behind.
+  uint32_t first_word() const;
 
  private:
   Piece TakePayload(std::string_view bytes);
@@ -62,6 +64,7 @@ class H2FrameScanner {
   bool in_payload_ = false;
   size_t held_ = 0;  // bytes of a header that came in pieces
   std::array<char, H2FrameHeader::kSize> partial_{};
+  std::array<unsigned char, 4> first_{};
   H2FrameHeader header_;
 };
 

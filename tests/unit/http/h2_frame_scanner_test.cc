@@ -11,6 +11,7 @@ struct Seen {
   std::string fed;
   std::vector<H2FrameHeader> begun;
   std::vector<uint32_t> ended;
+  std::vector<uint32_t> words;
 };
 
 void Scan(H2FrameScanner& scanner, std::string_view bytes, Seen& seen) {
@@ -20,7 +21,10 @@ void Scan(H2FrameScanner& scanner, std::string_view bytes, Seen& seen) {
     bytes.remove_prefix(piece.taken);
     if (piece.begins_frame) seen.begun.push_back(scanner.header());
     seen.fed += piece.feed;
-    if (piece.ends_frame) seen.ended.push_back(scanner.header().stream);
+    if (piece.ends_frame) {
+      seen.ended.push_back(scanner.header().stream);
+      seen.words.push_back(scanner.first_word());
+    }
   }
 }
 
@@ -37,6 +41,7 @@ TEST(H2FrameScanner, FindsTheSameFramesAtEverySplit) {
     EXPECT_EQ(seen.fed, talk) << "every byte reaches the session, in order";
     ASSERT_EQ(seen.begun.size(), 4u);
     EXPECT_EQ(seen.ended, (std::vector<uint32_t>{0, 1, 3, 5}));
+    EXPECT_EQ(seen.words, (std::vector<uint32_t>{0, 0x61626300, 0, 0x78787878}));
     EXPECT_EQ(seen.begun[1].type, H2FrameType::kHeaders);
     EXPECT_EQ(seen.begun[1].length, 3u);
     EXPECT_TRUE(seen.begun[1].has(H2FrameHeader::kEndHeaders));
