@@ -10,16 +10,10 @@
 #include <vector>
 
 #include "proxy/base/clock.h"
+#include "proxy/config/position.h"
 #include "proxy/module/module_config.h"
 
 namespace genkan::config {
-
-// Where a value stands, for messages: genkan.toml:12:3.
-struct Position {
-  std::string file;
-  uint32_t line = 0, column = 0;
-  bool operator==(const Position&) const { return true; }  // never a difference between configurations
-};
 
 struct Log {
   std::string level = "info";
@@ -227,6 +221,7 @@ struct Config {
   Ocsp ocsp;
   Revocation revocation;
   std::vector<ModuleInstance> modules;
+  Origins origins;  // where each value stands
 
   const Upstream* FindUpstream(const std::string& name) const;
   const ModuleInstance* FindModule(const std::string& name) const;

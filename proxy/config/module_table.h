@@ -1,0 +1,21 @@
+// Options of module instances as the SDK wants them, over a table of the file or one that was put together. Immutable;
+// any thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "proxy/config/config.h"
+#include "proxy/config/value.h"
+#include "proxy/module/module_config.h"
+
+namespace genkan::config {
+
+// Over [module.NAME]: every key but "use".
+std::shared_ptr<const ModuleTable> MakeModuleTable(Value table, std::string path, std::string label,
+                                                   std::string file);
+// For the modules that are always there and have a table of their own in the file.
+std::shared_ptr<const ModuleTable> MakeAcmeChallengeTable(const AcmeChallenge& settings);
+std::shared_ptr<const ModuleTable> MakeOcspTable(const Ocsp& settings);
+
+}  // namespace genkan::config
