@@ -1,12 +1,14 @@
 // ChainBuilder on hierarchies that the bytes describe: what comes out is a chain of signatures
 // within the limits, the same for another order of the pool, and every certificate of the pool is
 // in it or has a reason.
+#include "proxy/tls/chain_builder.h"
+
 #include <openssl/err.h>
 
 #include <algorithm>
+#include <map>
 
 #include "proxy/base/check.h"
-#include "proxy/tls/chain_builder.h"
 #include "tests/support/test_ca.h"
 
 namespace genkan::fuzz {
@@ -16,7 +18,7 @@ using testing::Issued;
 
 const WallTime kNow(Seconds(1'800'000'000));
 constexpr auto kDay = std::chrono::hours(24);
-constexpr size_t kMaxAuthorities = 40;
+constexpr size_t kMaxAuthorities = 24;
 
 enum Flag { kExpired = 1, kEarly = 2, kNoKeyIds = 4, kSelfSigned = 8, kAnchor = 16, kTwice = 32 };
 
@@ -30,6 +32,23 @@ testing::CertificateOptions Options(const uint8_t* bytes, uint64_t serial) {
   options.has_key_ids = (bytes[3] & kNoKeyIds) == 0;
   options.serial = serial;
   return options;
+}
+
+// Inputs share most of their authorities; signing them anew each time would be most of the work.
+const Issued& Authority(const Issued& issuer, const uint8_t* bytes, uint64_t serial) {
+  constexpr size_t kKept = 10'000;
+  static std::map<std::string, Issued> made;
+  if (made.size() > kKept) made.clear();
+  const bool is_self_signed = (bytes[3] & kSelfSigned) != 0;
+  const std::string key = (is_self_signed ? "" : issuer.certificate->sha256()) +
+                          std::string(reinterpret_cast<const char*>(bytes) + 1, 3) +
+                          std::to_string(serial);
+  const auto known = made.find(key);
+  if (known != made.end()) return known->second;
+  const auto options = Options(bytes, serial);
+  Issued fresh =
+      is_self_signed ? testing::MakeRoot(options) : testing::MakeIntermediate(issuer, options);
+  return made.emplace(key, std::move(fresh)).first->second;
 }
 
 void Check(const tls::ChainInput& input, const tls::Chain& chain) {
@@ -64,10 +83,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (size_t at = 1; at + 4 <= size && authorities.size() < kMaxAuthorities; at += 4) {
     const uint8_t* bytes = data + at;
     const Issued issuer = authorities[bytes[0] % authorities.size()];
-    const auto options = Options(bytes, ++serial);
-    authorities.push_back((bytes[3] & kSelfSigned) != 0
-                              ? testing::MakeRoot(options)
-                              : testing::MakeIntermediate(issuer, options));
+    authorities.push_back(Authority(issuer, bytes, ++serial));
     const tls::CertificatePtr& made = authorities.back().certificate;
     if ((bytes[3] & kAnchor) != 0) {
       input.roots.push_back(made);

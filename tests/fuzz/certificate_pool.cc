@@ -1,12 +1,13 @@
 // ReadPool on edited PEM, DER, PKCS#7 and PKCS#12: no crash, nothing left in OpenSSL's error queue,
 // the limits hold, and what it calls a certificate is one.
+#include "proxy/tls/certificate_pool.h"
+
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 #include <openssl/pkcs7.h>
 
 #include "proxy/base/check.h"
-#include "proxy/tls/certificate_pool.h"
 #include "tests/fuzz/edited_seed.h"
 #include "tests/support/test_ca.h"
 
