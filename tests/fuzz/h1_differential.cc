@@ -8,9 +8,9 @@
 //  - blanks behind a value stay in its values (RFC 9110 5.5: they are not part of it); tabs there,
 //  around a length or
 //    a coding, are refused by it;
-//  - chunk extensions that are no plain `;name=token`: it wants their grammar, we want them free of
-//  control bytes and
-//    drop them (RFC 9112 7.1.1);
+//  - chunk extensions that are no plain `;name=token`: it wants their grammar and stumbles over a
+//  second one, we want
+//    them free of control bytes and drop them (RFC 9112 7.1.1);
 //  - framing fields in trailers: it refuses some, we drop them (RFC 9110 6.5.1);
 //  - Upgrade: it stops at every protocol, we go on unless the origin answers 101;
 //  - Connection: close: it refuses what follows; we never look at it. Proxy-Connection means the
@@ -212,8 +212,19 @@ bool IsKnownMethod(std::string_view method) {
 
 bool HasTabBeforeCr(std::string_view text) { return text.find("\t\r") != std::string_view::npos; }
 
-// Whether a chunked message that we took has an extension beyond `;name=token`.
-bool HasOddExtension(std::string_view bytes) {
+// Whether trailer lines name a field of framing or of the connection.
+bool HasFramingTrailer(std::string_view lines) {
+  while (!lines.empty()) {
+    std::string_view name = lines.substr(0, lines.find(':'));
+    if (IsHopByHop(name) || EqualsIgnoreCase(name, "content-length")) return true;
+    lines.remove_prefix(std::min(lines.find('\n'), lines.size() - 1) + 1);
+  }
+  return false;
+}
+
+// Whether a chunked message that we took has an extension other than one `;name` or `;name=token`,
+// or such a trailer.
+bool HasOddChunking(std::string_view bytes) {
   size_t at = bytes.find("\r\n\r\n", bytes.find_first_not_of("\r\n"));
   if (at == std::string_view::npos) return false;
   bytes.remove_prefix(at + 4);
@@ -222,17 +233,15 @@ bool HasOddExtension(std::string_view bytes) {
     if (line_end == std::string_view::npos) return false;
     size_t digits_end = std::min(bytes.find(';'), line_end);
     std::string_view extension = bytes.substr(digits_end, line_end - digits_end);
-    while (!extension.empty()) {
+    if (!extension.empty()) {
       extension.remove_prefix(1);  // ';'
-      std::string_view parameter = extension.substr(0, extension.find(';'));
-      extension.remove_prefix(parameter.size());
-      size_t equals = std::min(parameter.find('='), parameter.size());
-      bool has_value = equals < parameter.size();
-      if (!IsToken(parameter.substr(0, equals))) return true;
-      if (has_value && !IsToken(parameter.substr(equals + 1))) return true;
+      size_t equals = std::min(extension.find('='), extension.size());
+      if (!IsToken(extension.substr(0, equals))) return true;
+      if (equals < extension.size() && !IsToken(extension.substr(equals + 1))) return true;
     }
     std::optional<uint64_t> size = genkan::ParseHex(bytes.substr(0, digits_end));
-    if (!size || *size == 0 || *size + line_end + 4 > bytes.size()) return false;
+    if (size == uint64_t{0}) return HasFramingTrailer(bytes.substr(line_end + 2));
+    if (!size || *size + line_end + 4 > bytes.size()) return false;
     bytes.remove_prefix(line_end + 2 + static_cast<size_t>(*size) + 2);
   }
 }
@@ -243,7 +252,7 @@ bool IsKnownDifference(const Message& ours, std::string_view bytes) {
   std::string_view line = bytes.substr(0, bytes.find("HTTP/1"));
   for (char c : line) has_high_target = has_high_target || static_cast<unsigned char>(c) >= 0x80;
   return !IsKnownMethod(ours.method) || has_high_target || HasTabBeforeCr(bytes) ||
-         (ours.is_chunked && HasOddExtension(bytes));
+         (ours.is_chunked && HasOddChunking(bytes));
 }
 
 }  // namespace
