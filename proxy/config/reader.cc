@@ -309,6 +309,7 @@ Reading Read(std::string_view text, const std::string& file, const Environment& 
   top.Finish();
   reading.problems = std::move(notes.problems);
   reading.config.origins = std::move(notes.origins);
+  reading.known_keys = std::move(notes.known_keys);
   AddUrlUpstreams(reading.config);
   return reading;
 }

@@ -25,6 +25,8 @@ struct Reading {
   Config config;
   std::vector<Problem> problems;
   bool is_readable = true;  // false: not even TOML
+  // The path of every key that was looked for, there or not; a test holds conf/genkan.toml against them.
+  std::vector<std::string> known_keys;
 };
 Reading Read(std::string_view text, const std::string& file,
              const Environment& environment = ProcessEnvironment());

@@ -16,7 +16,8 @@ std::string NormalizeSiteName(std::string_view name) {
     size_t end = text.find(']');
     if (end != std::string_view::npos) return std::string(text.substr(1, end - 1));
   } else if (std::count(text.begin(), text.end(), ':') == 1) {
-    text = text.substr(0, text.find(':'));
+    size_t colon = text.find(':');
+    if (ParseDecimal(text.substr(colon + 1))) text = text.substr(0, colon);
   }
   if (text.ends_with('.')) text.remove_suffix(1);
   return std::string(text);

@@ -38,6 +38,7 @@ std::string TableReader::InTable() const { return path_.empty() ? "" : " in " + 
 
 const Value* TableReader::Find(std::string_view key) {
   known_.emplace_back(key);
+  notes_.known_keys.push_back(Below(key));
   const Member* member = table_.Find(key);
   if (member == nullptr) return nullptr;
   notes_.origins.Note(Below(key), {notes_.file, member->line, member->column});

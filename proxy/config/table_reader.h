@@ -21,6 +21,7 @@ struct ReadingNotes {
   std::string file;
   std::vector<Problem> problems;
   Origins origins;
+  std::vector<std::string> known_keys;  // the path of every key that was looked for
 };
 
 class TableReader final : public ConfigReader {
