@@ -1,10 +1,6 @@
 #include "proxy/http/h2_codec.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -66,11 +62,10 @@ H2Error CodeFor(const Error& error) {
   }
 }
 
-// RFC 8441 5: the key means nothing in h2, but the HTTP/1.1 origin behind us asks for one.
-std::string MakeWebSocketKey() {
-  std::array<unsigned char, 16> nonce{};
-  if (getrandom(nonce.data(), nonce.size(), 0) < 0) nonce.fill('g');
-  return Base64Encode(nonce);
+// A code that is somebody's fault; resets of both sides come with it.
+bool IsFault(H2Error error) {
+  return error == H2Error::kProtocolError || error == H2Error::kFlowControlError ||
+         error == H2Error::kStreamClosed || error == H2Error::kFrameSizeError;
 }
 
 bool IsGoodTrailer(std::string_view name, std::string_view value) {
@@ -267,7 +262,8 @@ void H2ServerCodec::OnFrameEnd(const H2FrameHeader& frame) {
   Stream* stream = Find(frame.stream);
   if (stream == nullptr || !stream->is_told || stream->is_gone()) return;
   if (!frame.has(H2FrameHeader::kEndStream)) {
-    if (frame.length > 0 && data_in_frame_ == 0 && !flood_.SeeEmptyData()) {
+    bool is_padding = frame.has(H2FrameHeader::kPadded) && data_in_frame_ == 0 && frame.length > 0;
+    if (is_padding && !flood_.SeeEmptyData()) {
       EndConnection(H2Error::kEnhanceYourCalm, "DATA of padding alone");
     }
     return;
@@ -297,6 +293,7 @@ void H2ServerCodec::EndConnection(H2Error code, std::string_view rule) {
 }
 
 void H2ServerCodec::Blame(StreamId id, std::string_view rule) {
+  if (Stream* stream = Find(id); stream != nullptr && stream->is_gone()) return;
   if (!flood_.SeeFault()) EndConnection(H2Error::kEnhanceYourCalm, "faults without end");
   Lose(id, ErrorCode::kInvalid, fmt::format("h2: {}", rule), H2Error::kProtocolError);
 }
@@ -371,9 +368,11 @@ void H2ServerCodec::DeliverHead(StreamId id, bool end) {
   }
   if (!head.upgrade.empty()) {
     stream->is_tunnel = true;
-    head.headers.Set("sec-websocket-key", MakeWebSocketKey());
+    // RFC 8441 5: the key is not used here; whoever speaks HTTP/1.1 to the origin makes one.
+    head.headers.Remove("sec-websocket-key");
   }
-  sink_.OnRequest(id, std::move(head), end);
+  // As in HTTP/1.1, the request that asks for a tunnel is complete; the tunnel's bytes come behind the 101.
+  sink_.OnRequest(id, std::move(head), end || stream->is_tunnel);
 }
 
 void H2ServerCodec::DeliverTrailers(StreamId id) {
@@ -467,8 +466,8 @@ void H2ServerCodec::OnClosed(StreamId id, H2Error error) {
   if (body_of_ == id) body_.Clear();
   if (!stream.is_told || stream.is_lost) return;
   if (stream.is_reset || stream.response_ended) return sink_.OnStreamDone(id);
-  // The library resets a stream whose body is longer than its Content-Length and tells nobody.
-  bool is_fault = error == H2Error::kProtocolError;
+  // The library resets a stream whose body is longer than its Content-Length or its window and tells nobody.
+  bool is_fault = IsFault(error);
   if (is_fault && !flood_.SeeFault()) EndConnection(H2Error::kEnhanceYourCalm, "faults without end");
   sink_.OnReset(id, Error{is_fault ? ErrorCode::kInvalid : ErrorCode::kClosed,
                           fmt::format("h2: stream reset with {}", static_cast<uint32_t>(error)),

@@ -28,6 +28,7 @@ struct H2FrameHeader {
   static constexpr uint8_t kEndStream = 0x1;
   static constexpr uint8_t kAck = 0x1;  // of SETTINGS and PING
   static constexpr uint8_t kEndHeaders = 0x4;
+  static constexpr uint8_t kPadded = 0x8;
 
   uint32_t length = 0;
   H2FrameType type = H2FrameType::kData;

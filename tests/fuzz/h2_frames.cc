@@ -32,8 +32,8 @@ class Sink final : public RequestSink {
       GENKAN_CHECK(field.value.find_first_of(kNotInValues) == std::string_view::npos);
     }
     Open(id);
-    if (end) ended_.insert(id);
     bool is_tunnel = !head.upgrade.empty();
+    if (end && !is_tunnel) ended_.insert(id);
     switch ((choice_ + id / 2) % 5) {
       case 0:
         return Answer(id, is_tunnel ? 101 : 200, 10);

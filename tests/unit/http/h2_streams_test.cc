@@ -256,6 +256,37 @@ TEST_F(H2Streams, AnswersToHeadAnnounceALengthWithoutABody) {
   EXPECT_EQ(FieldOf(Last(test::kHeaders, 3), "content-length"), "(none)");
 }
 
+TEST_F(H2Streams, SendsALargeHeadInPieces) {
+  Hello();
+  ASSERT_TRUE(Send(client->Head(1, GetFields(), true)));
+  ResponseHead head = Response(200);
+  for (int i = 0; i < 1000; ++i) {
+    head.headers.Add("x-" + std::to_string(i), std::string(50, '~'));
+  }
+  codec->SendResponse(1, head, true);
+  Collect();
+  size_t fields = 0;
+  for (const auto& frame : frames) fields += frame.fields.size();
+  EXPECT_EQ(fields, 1001u);
+  EXPECT_NE(Last(test::kContinuation, 1), nullptr);
+  EXPECT_TRUE(sink.requests.at(1).is_done);
+}
+
+TEST_F(H2Streams, AHeadThatCannotBeSentResetsItsStream) {
+  Hello();
+  ASSERT_TRUE(Send(client->Head(1, GetFields(), true)));
+  ResponseHead head = Response(200);
+  for (int i = 0; i < 20; ++i) head.headers.Add("x", std::string(60'000, '~'));
+  codec->SendResponse(1, head, true);
+  Collect();
+  EXPECT_EQ(ResetCode(1), kInternal);
+  EXPECT_EQ(codec->open_streams(), 0u);
+  ASSERT_TRUE(Send(client->Head(3, GetFields(), true)));
+  codec->SendResponse(3, Response(204), true);
+  Collect();
+  EXPECT_EQ(FieldOf(Last(test::kHeaders, 3), ":status"), "204");
+}
+
 TEST_F(H2Streams, CallsForAStreamThatIsGoneDoNothing) {
   Hello();
   for (StreamId id : {1u, 2u, 77u}) {
@@ -361,6 +392,29 @@ TEST_F(H2Streams, EndsAfterTooManyFaults) {
   EXPECT_NEAR(id / 2, 1000, 2);
   EXPECT_EQ(GoAwayCode(), kCalm);
   EXPECT_EQ(sink.accepted, 0);
+}
+
+TEST_F(H2Streams, EndsAfterTooManyFaultsOnStreamsInProgress) {
+  const std::string full = Frame(test::kWindowUpdate, 0, 0, test::Uint32(0x7fffffff)).substr(9);
+  for (bool is_window : {true, false}) {
+    Start(CodecLimits());
+    sink.requests.clear();
+    Hello();
+    StreamId id = 1;
+    bool goes_on = true;
+    for (; goes_on && id < 4000; id += 2) {
+      std::string fault = is_window ? Frame(test::kWindowUpdate, 0, id, full) +
+                                          Frame(test::kWindowUpdate, 0, id, full)
+                                    : Frame(test::kData, 0, id, "12");
+      goes_on = Send(client->Head(id, PostFields("/", {{"content-length", "1"}}), false) + fault);
+      if (!goes_on) break;
+      ASSERT_TRUE(sink.requests.at(id).is_reset) << id;
+      EXPECT_EQ(sink.requests.at(id).reset_code, ErrorCode::kInvalid);
+    }
+    EXPECT_NEAR(id / 2, 1000, 3);
+    Collect();
+    EXPECT_EQ(GoAwayCode(), kCalm);
+  }
 }
 
 TEST_F(H2Streams, EndsAfterAFloodOfPings) {

@@ -32,8 +32,8 @@ class RecordingSink final : public RequestSink {
   };
 
   void OnRequest(StreamId id, RequestHead&& head, bool end) override {
+    requests[id].ended = end && head.upgrade.empty();
     requests[id].head = std::move(head);
-    requests[id].ended = end;
     ++accepted;
     if (on_request) on_request(id);
   }
