@@ -1,0 +1,143 @@
+#include "proxy/tls/trust_profile.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "proxy/tls/pem.h"
+
+namespace genkan::tls {
+namespace {
+
+constexpr size_t kMaxRoots = 4096;
+constexpr size_t kMaxRootBytes = 8 << 20;
+
+using X509StackPtr =
+    std::unique_ptr<STACK_OF(X509), decltype([](STACK_OF(X509) * stack) { sk_X509_free(stack); })>;
+
+}  // namespace
+
+TrustProfileOptions ModernProfile(std::vector<CertificatePtr> roots) {
+  return {.name = "modern", .roots = std::move(roots), .security_level = 1};
+}
+TrustProfileOptions OpenSsl10Profile(std::vector<CertificatePtr> roots) {
+  return {.name = "openssl_1_0", .roots = std::move(roots), .follows_sent_chain = true};
+}
+TrustProfileOptions OldAndroidProfile(std::vector<CertificatePtr> roots) {
+  return {.name = "old_android", .roots = std::move(roots), .ignores_root_dates = true};
+}
+TrustProfileOptions GnuTls2020Profile(std::vector<CertificatePtr> roots) {
+  return {.name = "gnutls_2020", .roots = std::move(roots), .follows_sent_chain = true};
+}
+
+TrustProfile::~TrustProfile() = default;
+
+Result<TrustProfilePtr> TrustProfile::Make(TrustProfileOptions options) {
+  const ErrorQueueGuard guard;
+  std::shared_ptr<TrustProfile> profile(new TrustProfile());
+  profile->store_.reset(X509_STORE_new());
+  if (!profile->store_) return Fail(ErrorCode::kInternal, "no memory for a trust store");
+  for (const CertificatePtr& root : options.roots) {
+    // The same one twice is fine.
+    if (X509_STORE_add_cert(profile->store_.get(), root->x509()) != 1) {
+      return Fail(ErrorCode::kTls, "{}: {}: {}", options.name, root->subject(),
+                  TakeOpensslErrors());
+    }
+  }
+  profile->options_ = std::move(options);
+  return TrustProfilePtr(std::move(profile));
+}
+
+// Called at every error with is_good 0.
+int TrustProfile::OnVerify(int is_good, X509_STORE_CTX* context) {
+  const auto* profile = static_cast<const TrustProfile*>(X509_STORE_CTX_get_app_data(context));
+  if (is_good != 0 || !profile->options_.ignores_root_dates) return is_good;
+  const int error = X509_STORE_CTX_get_error(context);
+  if (error != X509_V_ERR_CERT_HAS_EXPIRED && error != X509_V_ERR_CERT_NOT_YET_VALID) return 0;
+  X509* current = X509_STORE_CTX_get_current_cert(context);
+  const auto& roots = profile->options_.roots;
+  return std::any_of(roots.begin(), roots.end(), [current](const CertificatePtr& root) {
+    return X509_cmp(root->x509(), current) == 0;
+  });
+}
+
+Status TrustProfile::Prove(const std::vector<CertificatePtr>& chain, WallTime now) const {
+  const ErrorQueueGuard guard;
+  if (chain.empty()) return Fail(ErrorCode::kInvalid, "{}: an empty chain", name());
+  const X509StackPtr sent(sk_X509_new_null());
+  const X509StoreCtxPtr context(X509_STORE_CTX_new());
+  if (!sent || !context) return Fail(ErrorCode::kInternal, "no memory for a proof");
+  for (size_t i = 1; i < chain.size(); ++i) sk_X509_push(sent.get(), chain[i]->x509());
+  if (X509_STORE_CTX_init(context.get(), store_.get(), chain[0]->x509(), sent.get()) != 1) {
+    return Fail(ErrorCode::kInternal, "{}: {}", name(), TakeOpensslErrors());
+  }
+  X509_STORE_CTX_set_purpose(context.get(), X509_PURPOSE_SSL_SERVER);
+  X509_STORE_CTX_set_app_data(context.get(), const_cast<TrustProfile*>(this));
+  X509_STORE_CTX_set_verify_cb(context.get(), OnVerify);
+  X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(context.get());
+  X509_VERIFY_PARAM_set_time(param, std::chrono::system_clock::to_time_t(now));
+  X509_VERIFY_PARAM_set_auth_level(param, options_.security_level);
+  if (options_.follows_sent_chain) {
+    X509_VERIFY_PARAM_clear_flags(param, X509_V_FLAG_TRUSTED_FIRST);
+    X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_NO_ALT_CHAINS);
+  }
+  if (X509_verify_cert(context.get()) == 1) return {};
+  const X509* current = X509_STORE_CTX_get_current_cert(context.get());
+  std::string subject = chain[0]->subject();
+  if (current != nullptr) {
+    // The one at fault may come from the store.
+    X509Ptr copy(X509_dup(const_cast<X509*>(current)));
+    if (auto certificate = Certificate::FromX509(std::move(copy)))
+      subject = (*certificate)->subject();
+  }
+  return Fail(ErrorCode::kTls, "{}: {}: {}", name(), subject,
+              X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get())));
+}
+
+std::function<int(const std::vector<CertificatePtr>&)> ScoreBy(
+    std::vector<TrustProfilePtr> profiles, WallTime now) {
+  return [profiles = std::move(profiles), now](const std::vector<CertificatePtr>& chain) {
+    return static_cast<int>(std::count_if(
+        profiles.begin(), profiles.end(),
+        [&](const TrustProfilePtr& profile) { return profile->Prove(chain, now).has_value(); }));
+  };
+}
+
+Result<RootFile> ReadRoots(std::string_view pem) {
+  const ErrorQueueGuard guard;
+  if (pem.size() > kMaxRootBytes) {
+    return Fail(ErrorCode::kTooLarge, "{} bytes of roots are more than {}", pem.size(),
+                kMaxRootBytes);
+  }
+  RootFile file;
+  std::set<std::string> seen;
+  bool has_too_many = false;
+  ScanPem(
+      pem,
+      [&](const PemBlock& block) {
+        if (!block.label.ends_with("CERTIFICATE")) return;
+        std::string der;
+        X509Ptr x509;
+        if (DecodePemBody(block.base64, der)) {
+          const auto* at = reinterpret_cast<const unsigned char*>(der.data());
+          // Also reads what `openssl x509 -addtrust` appends.
+          x509.reset(d2i_X509_AUX(nullptr, &at, static_cast<long>(der.size())));
+        }
+        auto root = x509 ? Certificate::FromX509(std::move(x509))
+                         : Result<CertificatePtr>(Fail(ErrorCode::kInvalid, "no certificate"));
+        if (!root) {
+          ++file.broken;
+        } else if (!seen.insert((*root)->sha256()).second) {
+          return;
+        } else if (file.roots.size() < kMaxRoots) {
+          file.roots.push_back(std::move(*root));
+        } else {
+          has_too_many = true;
+        }
+      },
+      [&](const std::string&) { ++file.broken; });
+  if (has_too_many) return Fail(ErrorCode::kTooLarge, "more than {} roots", kMaxRoots);
+  return file;
+}
+
+}  // namespace genkan::tls
