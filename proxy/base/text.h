@@ -14,7 +14,11 @@ constexpr char ToLower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>
 constexpr bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 constexpr bool IsAlpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
-bool EqualsIgnoreCase(std::string_view a, std::string_view b);
+// For texts of the same size.
+bool SameBytesIgnoreCase(std::string_view a, std::string_view b);
+inline bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && SameBytesIgnoreCase(a, b);
+}
 std::string ToLower(std::string_view text);
 
 // Without the blanks and tabs at both ends (RFC 9110 5.6.3, OWS).

@@ -15,6 +15,7 @@ bool StartsWithIgnoreCase(std::string_view text, std::string_view prefix) {
 }
 
 bool SaysWhoIsAsking(std::string_view name) {
+  if (name.size() < 9) return false;
   return StartsWithIgnoreCase(name, "x-forwarded-") || EqualsIgnoreCase(name, "forwarded");
 }
 
@@ -88,10 +89,20 @@ void ExtendVia(Headers& headers, Version version) {
   Extend(headers, "via", value);
 }
 
-void SetUnlessTrusted(Headers& headers, const PeerView& peer, std::string_view name,
+// A stranger's are gone by now: there is nothing to look for.
+void ExtendIfTrusted(Headers& headers, const PeerView& peer, std::string_view name,
+                     std::string_view value) {
+  if (peer.is_trusted) {
+    Extend(headers, name, value);
+  } else {
+    headers.Add(name, value);
+  }
+}
+
+void AddUnlessTrusted(Headers& headers, const PeerView& peer, std::string_view name,
                       std::string_view value) {
   if (peer.is_trusted && headers.Has(name)) return;
-  if (!value.empty()) headers.Set(name, value);
+  if (!value.empty()) headers.Add(name, value);
 }
 
 struct SplitAuthority {
@@ -173,13 +184,13 @@ bool PrepareForUpstream(RequestHead& head, const PeerView& peer, const Forwardin
   }
   // RFC 7239 7.4: both forms say the same; one that came from a trusted peer is not left one hop
   // short.
-  if (policy.forwarded || headers.Has("forwarded")) {
-    Extend(headers, "forwarded", ForwardedElement(head, peer));
+  if (policy.forwarded || (peer.is_trusted && headers.Has("forwarded"))) {
+    ExtendIfTrusted(headers, peer, "forwarded", ForwardedElement(head, peer));
   }
-  if (!peer.address.empty()) Extend(headers, "x-forwarded-for", peer.address);
-  SetUnlessTrusted(headers, peer, "x-forwarded-proto", peer.is_tls ? "https" : "http");
-  SetUnlessTrusted(headers, peer, "x-forwarded-host", head.authority);
-  SetUnlessTrusted(headers, peer, "x-forwarded-port", peer.local_port);
+  if (!peer.address.empty()) ExtendIfTrusted(headers, peer, "x-forwarded-for", peer.address);
+  AddUnlessTrusted(headers, peer, "x-forwarded-proto", peer.is_tls ? "https" : "http");
+  AddUnlessTrusted(headers, peer, "x-forwarded-host", head.authority);
+  AddUnlessTrusted(headers, peer, "x-forwarded-port", peer.local_port);
   if (policy.via) ExtendVia(headers, head.version);
   return true;
 }

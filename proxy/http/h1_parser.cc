@@ -218,7 +218,7 @@ Refusal ReadRequestField(const Headers::Field& field, RequestHead& head, Request
     case Known::kNo:
       break;
   }
-  head.headers.Add(field.name, field.value);
+  head.headers.AddFromBlock(field.name, field.value);
   return kGood;
 }
 
@@ -270,7 +270,7 @@ std::string_view ReadStatusLine(std::string_view line, ResponseHead& head) {
   if (head.status < 0) return "status that is no number from 100 on";
   if (line.size() > 13) {
     std::string_view reason = line.substr(13);
-    if (!AreAllIn(kValueBytes, reason)) return "control byte in the reason";
+    if (!AreValueBytes(reason)) return "control byte in the reason";
     head.reason = reason;
   }
   return {};
@@ -323,7 +323,7 @@ std::string_view ReadResponseField(const Headers::Field& field, ResponseHead& he
     case Known::kNo:
       break;
   }
-  head.headers.Add(field.name, field.value);
+  head.headers.AddFromBlock(field.name, field.value);
   return {};
 }
 
@@ -406,7 +406,7 @@ std::string_view ParseFieldLine(std::string_view line, Headers::Field& field) {
   if (name_end == 0) return "empty field name";
   field.name = line.substr(0, name_end);
   field.value = Trim(line.substr(name_end + 1));
-  if (!AreAllIn(kValueBytes, field.value)) return "control byte in a field value";
+  if (!AreValueBytes(field.value)) return "control byte in a field value";
   return {};
 }
 
@@ -415,8 +415,9 @@ Refusal ParseRequestHead(std::string_view bytes, size_t field_count, RequestHead
   size_t whole_size = bytes.size();
   Refusal refusal = ReadRequestLine(TakeLine(bytes), head);
   if (refusal.status != 0) return refusal;
-  // Two more each for what forwarding adds, so that the arena grows but once.
-  head.headers.Reserve(field_count + 8, whole_size + 128);
+  // Room for what forwarding adds, so that the arena does not grow again.
+  head.headers.Reserve(field_count + 8, whole_size + 192);
+  head.headers.AdoptBlock(bytes);
   RequestFacts facts;
   for (;;) {
     std::string_view line = TakeLine(bytes);
@@ -440,6 +441,7 @@ std::string_view ParseResponseHead(std::string_view bytes, size_t field_count, b
   std::string_view broken_rule = ReadStatusLine(TakeLine(bytes), head);
   if (!broken_rule.empty()) return broken_rule;
   head.headers.Reserve(field_count + 4, whole_size + 64);
+  head.headers.AdoptBlock(bytes);
   ResponseFacts facts;
   for (;;) {
     std::string_view line = TakeLine(bytes);

@@ -1,6 +1,6 @@
-// A message's fields in order (RFC 9110 5). Names keep the case they came in and compare without it.
-// All bytes live in one arena, so that a typical head costs two allocations, and none when reused.
-// A value; one thread at a time. Views given out are valid until the next change.
+// A message's fields in order (RFC 9110 5). Names keep the case they came in and compare without
+// it. All bytes live in one arena, so that a typical head costs two allocations, and none when
+// reused. A value; one thread at a time. Views given out are valid until the next change.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,17 @@ class Headers {
   // Adds a field behind the others. The caller has checked the bytes (message_rules.h). `name` and
   // `value` may be views into these headers.
   void Add(std::string_view name, std::string_view value);
+  // Copies the lines of a parsed head at once. AddFromBlock then takes fields that are views into
+  // the same lines without copying them one by one.
+  void AdoptBlock(std::string_view lines) {
+    block_ = lines.data();
+    block_at_ = arena_.size();
+    arena_.append(lines);
+  }
+  void AddFromBlock(std::string_view name, std::string_view value) {
+    entries_.push_back({AtInBlock(name), static_cast<uint32_t>(name.size()), AtInBlock(value),
+                        static_cast<uint32_t>(value.size())});
+  }
   // Replaces all fields of this name by one.
   void Set(std::string_view name, std::string_view value);
   // Gives the field at `index` another value; its place stays.
@@ -87,10 +98,18 @@ class Headers {
   struct Entry {
     uint32_t name_at, name_size, value_at, value_size;
   };
+  uint32_t AtInBlock(std::string_view part) const {
+    // A trimmed empty value may have lost its place.
+    if (part.empty()) return 0;
+    return static_cast<uint32_t>(block_at_ + static_cast<size_t>(part.data() - block_));
+  }
   static Entry AppendTo(std::string& arena, std::string_view name, std::string_view value);
 
   std::string arena_;
   std::vector<Entry> entries_;
+  // Of the last AdoptBlock: where its lines were then, only to reckon with.
+  const char* block_ = nullptr;
+  size_t block_at_ = 0;
 };
 
 }  // namespace genkan::http

@@ -122,25 +122,39 @@ bool IsHopByHop(std::string_view name) {
   }
 }
 
+namespace {
+
+// Names that a Connection field lists beyond the known ones.
+void CollectNamed(std::string_view list, std::vector<std::string_view>& named) {
+  for (;;) {
+    size_t at = list.find(',');
+    std::string_view name = Trim(list.substr(0, at));
+    bool is_harmless = name.empty() || IsHopByHop(name) || EqualsIgnoreCase(name, "close");
+    // A client must not strip what tells the origin who it is, nor the body's length.
+    bool is_protected =
+        IsOneOf(name, {"host", "content-length"}) || StartsWithIgnoreCase(name, "x-forwarded-");
+    if (!is_harmless && !is_protected) named.push_back(name);
+    if (at == std::string_view::npos) return;
+    list.remove_prefix(at + 1);
+  }
+}
+
+}  // namespace
+
 void RemoveHopByHop(Headers& headers, bool keeps_te_trailers) {
-  bool wants_trailers = keeps_te_trailers && headers.HasToken("te", "trailers");
   // Names beyond the known ones are rare: the usual head allocates nothing here. The views stay
   // good, RemoveIf moves no bytes.
   std::vector<std::string_view> named;
+  bool has_any = false;
+  bool has_te = false;
   for (Headers::Field field : headers) {
-    if (!EqualsIgnoreCase(field.name, "connection")) continue;
-    for (std::string_view rest = field.value;;) {
-      size_t at = rest.find(',');
-      std::string_view name = Trim(rest.substr(0, at));
-      bool is_harmless = name.empty() || IsHopByHop(name) || EqualsIgnoreCase(name, "close");
-      // A client must not strip what tells the origin who it is, nor the body's length.
-      bool is_protected =
-          IsOneOf(name, {"host", "content-length"}) || StartsWithIgnoreCase(name, "x-forwarded-");
-      if (!is_harmless && !is_protected) named.push_back(name);
-      if (at == std::string_view::npos) break;
-      rest.remove_prefix(at + 1);
-    }
+    if (!IsHopByHop(field.name)) continue;
+    has_any = true;
+    if (field.name.size() == 2) has_te = true;
+    if (EqualsIgnoreCase(field.name, "connection")) CollectNamed(field.value, named);
   }
+  if (!has_any) return;
+  bool wants_trailers = keeps_te_trailers && has_te && headers.HasToken("te", "trailers");
   headers.RemoveIf([&named](std::string_view name, std::string_view) {
     return IsHopByHop(name) ||
            std::any_of(named.begin(), named.end(),

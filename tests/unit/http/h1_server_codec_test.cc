@@ -285,7 +285,7 @@ TEST(H1ServerCodec, HeadIsWrittenAnewWithoutWhatTheCodecOwns) {
   head.headers.Add("Transfer-Encoding", "chunked");
   head.headers.Add("Keep-Alive", "timeout=5");
   head.headers.Add("Location", "/a\r\nX-Split: 1");
-  head.headers.Add("X Bad", "1");
+  head.headers.Add("X-Bad\n", "1");
   head.headers.Add("X-Tab", "a\tb and more than eight bytes");
   EXPECT_EQ(Answer(kGet, head, {""}),
             "HTTP/1.1 200 OK\r\nServer: old\r\nX-Tab: a\tb and more than eight bytes\r\n"
