@@ -4,7 +4,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -52,21 +54,57 @@ class ClusterShared {
     std::atomic<uint32_t> connections{0};
     std::atomic<uint32_t> requests{0};          // under way
     std::atomic<uint64_t> requests_total{0}, failures_total{0};
-    std::atomic<bool> is_healthy{true};
+    std::atomic<bool> is_healthy{true};         // by the active check
     std::atomic<int64_t> ejected_until{0};      // steady clock, ms; passive check
+    std::atomic<uint32_t> failures_in_row{0};   // connections that did not come to stand
+    std::atomic<uint32_t> ejections{0};         // since it last took a connection
+    bool is_ejected(MonotonicTime now) const;
+    bool is_up(MonotonicTime now) const { return is_healthy.load(std::memory_order_relaxed) && !is_ejected(now); }
   };
   ServerState& server(size_t index) { return states_[index]; }
   const ServerState& server(size_t index) const { return states_[index]; }
+  size_t server_count() const { return states_.size(); }
+  // Requests of all workers that wait for a connection.
+  uint32_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
+
+  // ---- for the workers' clusters
+
+  // One of max_connections; false when all are taken.
+  bool TakeSlot(size_t server);
+  void ReleaseSlot(size_t server);
+  // A connection stands, or did not come to stand. Three failures in a row eject the server for 5 s, doubling to 60 s;
+  // never the last one that is up.
+  void ReportConnected(size_t server);
+  void ReportConnectFailure(size_t server, MonotonicTime now);
+  void AddWaiting(int by) { waiting_.fetch_add(static_cast<uint32_t>(by), std::memory_order_relaxed); }
+
+  // A slot that one worker gives up may be what a request in another waits for. `wake` runs on `loop` after another
+  // member's Wake; several wakes become one. Leave on the loop's thread; nothing runs after it.
+  struct Member;
+  std::shared_ptr<Member> Join(event::EventLoop& loop, std::function<void()> wake);
+  void Leave(const std::shared_ptr<Member>& member);
+  void Wake(const std::shared_ptr<Member>& from);
+  uint32_t member_count() const { return member_count_.load(std::memory_order_relaxed); }
 
  private:
   ClusterSpec spec_;
   std::vector<ServerState> states_;
+  std::atomic<uint32_t> waiting_{0};
+  std::atomic<uint32_t> member_count_{0};
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<Member>> members_;  // guarded by mutex_
+};
+
+struct ClusterOptions {
+  // Asks the servers for health_path; one worker does it for all.
+  bool checks_health = true;
 };
 
 class Cluster {
  public:
   static Result<std::unique_ptr<Cluster>> Make(event::EventLoop& loop, event::BlockingPool& pool,
-                                               std::shared_ptr<ClusterShared> shared);
+                                               std::shared_ptr<ClusterShared> shared,
+                                               const ClusterOptions& options = {});
   virtual ~Cluster() = default;
 
   // Sends the head (already prepared for the upstream). `end`: no body follows. The handler outlives the request.
