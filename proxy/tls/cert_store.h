@@ -1,5 +1,5 @@
-// SNI -> bundles: exact names first, then the longest wildcard, then the default. Immutable: built whole on the
-// control thread and published to each worker. Any thread.
+// SNI -> bundles: exact names first, then the longest wildcard, then the default. Immutable: built
+// whole on the control thread and published to each worker. Any thread.
 #pragma once
 
 #include <map>
@@ -15,18 +15,19 @@ namespace genkan::tls {
 
 class CertStore {
  public:
-  // The bundles of one site, in configured order. Several: those whose names fit the SNI, then ECDSA where the client
-  // takes it, otherwise RSA.
+  // The bundles of one site, in configured order. Several: those whose names fit the SNI, then
+  // ECDSA where the client takes it, otherwise RSA.
   struct SiteEntry {
-    uint32_t site = 0;                 // index in the snapshot
-    std::vector<std::string> names;    // lower case, "*.example.com", "*"
-    std::vector<BundlePtr> bundles;    // empty: the site's certificates are missing; it refuses TLS
+    uint32_t site = 0;               // index in the snapshot
+    std::vector<std::string> names;  // lower case, "*.example.com", "*"
+    std::vector<BundlePtr> bundles;  // empty: the site's certificates are missing; it refuses TLS
     bool is_default = false;
   };
   struct Match {
-    bool is_known = false;        // the name is a site's (or the default was taken because there was no SNI)
-    uint32_t site = 0;            // the matched or the default site
-    BundlePtr bundle;             // null: no certificate in service: refuse with an alert
+    bool is_known =
+        false;          // the name is a site's (or the default was taken because there was no SNI)
+    uint32_t site = 0;  // the matched or the default site
+    BundlePtr bundle;   // null: no certificate in service: refuse with an alert
   };
 
   explicit CertStore(std::vector<SiteEntry> sites);

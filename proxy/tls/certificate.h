@@ -1,5 +1,5 @@
-// One parsed X.509 certificate. Immutable, shared between bundles (5,000 leaves share their intermediates);
-// any thread.
+// One parsed X.509 certificate. Immutable, shared between bundles (5,000 leaves share their
+// intermediates); any thread.
 #pragma once
 
 #include <memory>
@@ -25,12 +25,13 @@ class Certificate {
 
   X509* x509() const { return x509_.get(); }
   const std::string& der() const { return der_; }
-  const std::string& sha256() const { return sha256_; }          // 32 bytes of the DER
+  const std::string& sha256() const { return sha256_; }  // 32 bytes of the DER
   std::string sha256_hex() const;
   const std::string& subject_der() const { return subject_der_; }  // canonical name bytes
   const std::string& issuer_der() const { return issuer_der_; }
-  const std::string& subject_key_id() const { return subject_key_id_; }      // SKI or ""
-  const std::string& authority_key_id() const { return authority_key_id_; }  // AKI keyIdentifier or ""
+  // The SKI, and the AKI's keyIdentifier; "" where there is none.
+  const std::string& subject_key_id() const { return subject_key_id_; }
+  const std::string& authority_key_id() const { return authority_key_id_; }
   // SubjectPublicKeyInfo as DER, elliptic points uncompressed: equal bytes, equal keys.
   const std::string& public_key() const { return public_key_; }
   std::string subject() const;  // for people: "CN=R3,O=Let's Encrypt"
@@ -40,12 +41,15 @@ class Certificate {
   WallTime not_after() const { return not_after_; }
   bool is_ca() const { return is_ca_; }
   bool is_self_named() const { return subject_der_ == issuer_der_; }
-  // Its own issuer by name, and the signature verifies with its own key (RFC 5280 3.2): a root. A name that equals
-  // its issuer's is not enough (key roll-over), nor is the same key under an older name. Computed once.
+  // Its own issuer by name, and the signature verifies with its own key (RFC 5280 3.2): a root. A
+  // name that equals its issuer's is not enough (key roll-over), nor is the same key under an older
+  // name. Computed once.
   bool is_self_signed() const { return is_self_signed_; }
-  // dNSNames in lower case, and IP addresses as text; the common name only where there is no subjectAltName.
+  // dNSNames in lower case, and IP addresses as text; the common name only where there is no
+  // subjectAltName.
   const std::vector<std::string>& names() const { return names_; }
-  // RFC 6125 6.4: exact, or one wildcard as the whole leftmost label, never directly below a top-level domain.
+  // RFC 6125 6.4: exact, or one wildcard as the whole leftmost label, never directly below a
+  // top-level domain.
   bool Covers(std::string_view host) const;
   const std::vector<std::string>& ca_issuer_urls() const { return ca_issuer_urls_; }
   const std::vector<std::string>& ocsp_urls() const { return ocsp_urls_; }
@@ -59,7 +63,8 @@ class Certificate {
   Status Fill();
 
   X509Ptr x509_;
-  std::string der_, sha256_, subject_der_, issuer_der_, subject_key_id_, authority_key_id_, public_key_;
+  std::string der_, sha256_, subject_der_, issuer_der_, subject_key_id_, authority_key_id_,
+      public_key_;
   WallTime not_before_{}, not_after_{};
   bool is_ca_ = false, is_self_signed_ = false, has_must_staple_ = false;
   bool is_rsa_ = false, is_ecdsa_ = false;

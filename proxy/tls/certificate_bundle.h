@@ -1,5 +1,6 @@
-// A leaf with its key, its chain and, perhaps, an OCSP staple. Immutable: a new staple makes a new bundle, so a
-// staple can never meet another certificate. Thread-safe. Shared by CertStore and by each handshake in progress.
+// A leaf with its key, its chain and, perhaps, an OCSP staple. Immutable: a new staple makes a new
+// bundle, so a staple can never meet another certificate. Thread-safe. Shared by CertStore and by
+// each handshake in progress.
 #pragma once
 
 #include <memory>

@@ -27,8 +27,8 @@ inline constexpr size_t kMaxPoolBytes = 1 << 20;
 CertificatePool ReadPool(std::string_view bytes, std::string_view name,
                          std::string_view password = {});
 
-// The pool's certificate for `key`; of several (an old and a renewed one) one that is valid now, then the one that
-// began last. Null where none matches.
+// The pool's certificate for `key`; of several (an old and a renewed one) one that is valid now,
+// then the one that began last. Null where none matches.
 CertificatePtr FindLeaf(const CertificatePool& pool, const PrivateKey& key, WallTime now);
 
 }  // namespace genkan::tls

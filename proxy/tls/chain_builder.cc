@@ -204,7 +204,7 @@ void Search::Step(const Path& path) {
     Node& node = nodes_[static_cast<size_t>(issuer)];
     if (!HasSigned(issuer, path.back())) continue;
     node.is_reached = true;
-    if (node.is_anchor || node.certificate->is_self_signed()) {
+    if (node.certificate->is_self_signed()) {
       has_next = true;
       End(path, node.is_expired  ? PathEnd::kExpiredRoot
                 : node.is_anchor ? PathEnd::kTrustedRoot
@@ -225,6 +225,13 @@ void Search::Step(const Path& path) {
 }
 
 void Search::End(const Path& path, PathEnd end) {
+  // A trust store may hold an intermediate. Some clients stop there, others want to go on: it is
+  // sent, and enough.
+  if (end == PathEnd::kMissing && std::any_of(path.begin() + 1, path.end(), [this](int node) {
+        return nodes_[static_cast<size_t>(node)].is_anchor;
+      })) {
+    end = PathEnd::kTrustedRoot;
+  }
   for (const int index : path) {
     Node& node = nodes_[static_cast<size_t>(index)];
     (end == PathEnd::kExpiredRoot ? node.leads_nowhere_good : node.leads_elsewhere) = true;

@@ -1,6 +1,6 @@
-// Builds what a server sends from an unordered pool: leaf first, then each issuer, no root. Pure: no I/O, no
-// clock of its own. Any thread. Paths are found by name, AKI/SKI and signature, at most 8 deep and with at most
-// 256 signature checks; every certificate that is left out has a reason.
+// Builds what a server sends from an unordered pool: leaf first, then each issuer, no root. Pure:
+// no I/O, no clock of its own. Any thread. Paths are found by name, AKI/SKI and signature, at most
+// 8 deep and with at most 256 signature checks; every certificate that is left out has a reason.
 #pragma once
 
 #include <functional>
@@ -13,14 +13,14 @@
 namespace genkan::tls {
 
 enum class DropReason {
-  kDuplicate,      // the same DER again
-  kUnrelated,      // on no path from the leaf
-  kRoot,           // self-signed: clients have it or do not trust it
-  kExpired,        // past its notAfter
-  kNotYetValid,    // before its notBefore
-  kExpiredRoot,    // a cross-sign that only leads to an expired root
-  kOtherPath,      // on a path that was not chosen
-  kTooMany,        // over the limits
+  kDuplicate,    // the same DER again
+  kUnrelated,    // on no path from the leaf
+  kRoot,         // self-signed: clients have it or do not trust it
+  kExpired,      // past its notAfter
+  kNotYetValid,  // before its notBefore
+  kExpiredRoot,  // a cross-sign that only leads to an expired root
+  kOtherPath,    // on a path that was not chosen
+  kTooMany,      // over the limits
 };
 std::string_view ToString(DropReason reason);
 
@@ -31,19 +31,24 @@ struct DroppedCertificate {
 
 struct ChainInput {
   CertificatePtr leaf;
-  std::vector<CertificatePtr> pool;   // in any order; may hold the leaf and roots
-  std::vector<CertificatePtr> roots;  // trust anchors that are known (trust_store); may be empty
+  std::vector<CertificatePtr> pool;  // in any order; may hold the leaf and roots
+  // Trust anchors that are known (trust_store); may be empty. One that is not self-signed is sent
+  // like any other.
+  std::vector<CertificatePtr> roots;
   WallTime now;
-  // How many trust profiles accept this chain; empty: nobody is asked. Called for a few candidates at most.
+  // How many trust profiles accept this chain; empty: nobody is asked. Called for a few candidates
+  // at most.
   std::function<int(const std::vector<CertificatePtr>&)> score;
 };
 
 struct Chain {
   std::vector<CertificatePtr> certificates;  // leaf first, without the root
   std::vector<DroppedCertificate> dropped;
-  // The last certificate's issuer is in `roots`, was in the pool as a self-signed root, or the leaf is self-signed.
+  // The last certificate's issuer is in `roots`, was in the pool as a self-signed root, or the leaf
+  // is self-signed.
   bool is_complete = false;
-  // Where it is not: who is missing, for messages ("CN=R3,O=…"), and where the certificate says to fetch it.
+  // Where it is not: who is missing, for messages ("CN=R3,O=…"), and where the certificate says to
+  // fetch it.
   std::string missing_issuer;
   std::vector<std::string> missing_urls;
   int signature_checks = 0;
@@ -56,9 +61,9 @@ class ChainBuilder {
   static constexpr int kMaxSignatureChecks = 256;
   static constexpr int kMaxScored = 16;
 
-  // Always gives a chain (at least the leaf); is_complete says how good it is. The best score wins, then a path to
-  // a root of `roots`, then one to a self-signed certificate of the pool, then the shortest, then the one that lasts
-  // longest. The same for every order of the pool.
+  // Always gives a chain (at least the leaf); is_complete says how good it is. The best score wins,
+  // then a path to a root of `roots`, then one to a self-signed certificate of the pool, then the
+  // shortest, then the one that lasts longest. The same for every order of the pool.
   static Chain Build(const ChainInput& input);
 };
 

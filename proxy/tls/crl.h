@@ -1,5 +1,6 @@
-// Certificate revocation lists (RFC 5280 5): is this certificate on its issuer's list? No I/O, no clock of its own;
-// any thread. A list may have a hundred megabytes, so it is walked where it lies and never turned into objects.
+// Certificate revocation lists (RFC 5280 5): is this certificate on its issuer's list? No I/O, no
+// clock of its own; any thread. A list may have a hundred megabytes, so it is walked where it lies
+// and never turned into objects.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +18,17 @@ inline constexpr size_t kMaxCrlBytes = 100 << 20;
 struct CrlAnswer {
   bool is_revoked = false;
   WallTime revoked_at{};
-  std::string reason;        // "keyCompromise"; "" where none is given
+  std::string reason;  // "keyCompromise"; "" where none is given
   WallTime this_update;
-  WallTime next_update;      // a day after this_update where none is given
+  WallTime next_update;  // a day after this_update where none is given
   uint64_t entries = 0;
 };
 
-// Looks `leaf` up in `crl` (DER, or PEM). An error where the list says nothing about it: not signed by `issuer`, not
-// for end entities or not for the leaf's distribution points (IssuingDistributionPoint), a delta, an indirect or a
-// by-reason list, an unknown critical extension, or not fresh (skew 300 s).
-Result<CrlAnswer> LookUpInCrl(std::string_view crl, const Certificate& leaf, const Certificate& issuer, WallTime now);
+// Looks `leaf` up in `crl` (DER, or PEM). An error where the list says nothing about it: not signed
+// by `issuer`, not for end entities or not for the leaf's distribution points
+// (IssuingDistributionPoint), a delta, an indirect or a by-reason list, an unknown critical
+// extension, or not fresh (skew 300 s).
+Result<CrlAnswer> LookUpInCrl(std::string_view crl, const Certificate& leaf,
+                              const Certificate& issuer, WallTime now);
 
 }  // namespace genkan::tls

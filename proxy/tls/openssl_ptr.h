@@ -40,8 +40,8 @@ using OcspCertIdPtr = OpensslPtr<OCSP_CERTID, OCSP_CERTID_free>;
 // The thread's OpenSSL error queue as one line, emptied. "" where it is empty.
 std::string TakeOpensslErrors();
 
-// Takes away what is added to the thread's error queue while it lives. A stale entry would make the next
-// SSL_get_error() on this thread report a failure that another connection or file had.
+// Takes away what is added to the thread's error queue while it lives. A stale entry would make the
+// next SSL_get_error() on this thread report a failure that another connection or file had.
 class ErrorQueueGuard {
  public:
   ErrorQueueGuard();

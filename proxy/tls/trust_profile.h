@@ -1,5 +1,6 @@
-// One kind of client: the roots that it holds and how it looks for a path to them. A chain is proved against several
-// before it is served, and `doctor` sees a server through their eyes. Immutable; any thread.
+// One kind of client: the roots that it holds and how it looks for a path to them. A chain is
+// proved against several before it is served, and `doctor` sees a server through their eyes.
+// Immutable; any thread.
 #pragma once
 
 #include <functional>
@@ -21,12 +22,14 @@ using TrustProfilePtr = std::shared_ptr<const TrustProfile>;
 struct TrustProfileOptions {
   std::string name;  // "modern", for messages
   std::vector<CertificatePtr> roots;
-  // Follows what the server sent as far as it goes and asks the store only for the end, once: OpenSSL before 1.1 and
-  // GnuTLS before 3.6.14. Others look into the store at every step.
+  // Follows what the server sent as far as it goes and asks the store only for the end, once:
+  // OpenSSL before 1.1 and GnuTLS before 3.6.14. Others look into the store at every step.
   bool follows_sent_chain = false;
-  // Takes a root as a name and a key without an end: Android before 7.1.1 trusted DST Root CA X3 after 2021.
+  // Takes a root as a name and a key without an end: Android before 7.1.1 trusted DST Root CA X3
+  // after 2021.
   bool ignores_root_dates = false;
-  // OpenSSL's security level for keys and signatures; modern clients refuse SHA-1 and RSA below 2048 bits.
+  // OpenSSL's security level for keys and signatures; modern clients refuse SHA-1 and RSA below
+  // 2048 bits.
   int security_level = 0;
 };
 
@@ -41,8 +44,9 @@ class TrustProfile {
   static Result<TrustProfilePtr> Make(TrustProfileOptions options);
   ~TrustProfile();
 
-  // What this client thinks of the chain, leaf first, as a TLS server's at `now`. It fetches nothing. The error names
-  // the certificate and the reason: "old_android: CN=R3: unable to get local issuer certificate".
+  // What this client thinks of the chain, leaf first, as a TLS server's at `now`. It fetches
+  // nothing. The error names the certificate and the reason: "old_android: CN=R3: unable to get
+  // local issuer certificate".
   Status Prove(const std::vector<CertificatePtr>& chain, WallTime now) const;
 
   const std::string& name() const { return options_.name; }
@@ -57,10 +61,11 @@ class TrustProfile {
 };
 
 // How many of the profiles take a chain: what ChainInput::score wants.
-std::function<int(const std::vector<CertificatePtr>&)> ScoreBy(std::vector<TrustProfilePtr> profiles, WallTime now);
+std::function<int(const std::vector<CertificatePtr>&)> ScoreBy(
+    std::vector<TrustProfilePtr> profiles, WallTime now);
 
-// The certificates of a trust store's PEM file: as many as there are (4,096 in 8 MiB at most), each once. What is broken
-// is passed over and counted in `broken`, as every client does.
+// The certificates of a trust store's PEM file: as many as there are (4,096 in 8 MiB at most), each
+// once. What is broken is passed over and counted in `broken`, as every client does.
 struct RootFile {
   std::vector<CertificatePtr> roots;
   int broken = 0;

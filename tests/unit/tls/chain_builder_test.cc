@@ -85,6 +85,20 @@ TEST(ChainBuilder, SaysWhoIsMissingAndWhereToFetchIt) {
   EXPECT_TRUE(Build(leaf, {leaf, lower}, {root}).is_complete);
 }
 
+TEST(ChainBuilder, AnIntermediateInTheTrustStoreIsStillSent) {
+  const Issued root = MakeRoot({.common_name = "R"});
+  const Issued lower = MakeIntermediate(root, {.common_name = "L"});
+  const Issued leaf = MakeLeaf(lower, {.names = {"a.test"}});
+  for (const auto& roots : {std::vector<Issued>{lower}, std::vector<Issued>{lower, root}}) {
+    for (const auto& pool : {std::vector<Issued>{leaf}, std::vector<Issued>{leaf, lower}}) {
+      const Chain chain = Build(leaf, pool, roots);
+      EXPECT_THAT(Subjects(chain), ElementsAre("CN=a.test", "CN=L"));
+      EXPECT_TRUE(chain.is_complete);
+      EXPECT_TRUE(chain.dropped.empty());
+    }
+  }
+}
+
 TEST(ChainBuilder, SelfSignedLeafIsServedAsItIs) {
   const Issued leaf = genkan::testing::MakeSelfSignedLeaf({.names = {"a.test"}});
   const Chain chain = Build(leaf, {leaf, leaf});
