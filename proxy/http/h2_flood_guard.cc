@@ -16,27 +16,44 @@ H2FloodGuard::H2FloodGuard(const Clock& clock)
 
 H2FloodGuard::Limit H2FloodGuard::LimitOf(Kind kind) {
   switch (kind) {
-    case kSettings: return {14, Seconds(60)};
-    case kPing: return {60, Seconds(60)};
-    case kPriority: return {120, Seconds(60)};
-    case kWindowUpdate: return {10'000, Seconds(10)};
-    case kEmptyData: return {100, Seconds(60)};
-    default: return {10'000, Seconds(10)};
+    case kSettings:
+      return {14, Seconds(60)};
+    case kPing:
+      return {60, Seconds(60)};
+    case kPriority:
+      return {120, Seconds(60)};
+    case kWindowUpdate:
+      return {10'000, Seconds(10)};
+    case kEmptyData:
+      return {100, Seconds(60)};
+    default:
+      return {10'000, Seconds(10)};
   }
 }
 
 bool H2FloodGuard::IsCounted(const H2FrameHeader& frame, Kind& kind) {
   switch (frame.type) {
     case H2FrameType::kHeaders:
-    case H2FrameType::kContinuation: return false;
+    case H2FrameType::kContinuation:
+      return false;
     case H2FrameType::kData:
       kind = kEmptyData;
       return frame.length == 0 && !frame.has(H2FrameHeader::kEndStream);
-    case H2FrameType::kSettings: kind = frame.has(H2FrameHeader::kAck) ? kOther : kSettings; break;
-    case H2FrameType::kPing: kind = kPing; break;
-    case H2FrameType::kPriority: kind = kPriority; break;
-    case H2FrameType::kWindowUpdate: kind = kWindowUpdate; break;
-    default: kind = kOther; break;
+    case H2FrameType::kSettings:
+      kind = frame.has(H2FrameHeader::kAck) ? kOther : kSettings;
+      break;
+    case H2FrameType::kPing:
+      kind = kPing;
+      break;
+    case H2FrameType::kPriority:
+      kind = kPriority;
+      break;
+    case H2FrameType::kWindowUpdate:
+      kind = kWindowUpdate;
+      break;
+    default:
+      kind = kOther;
+      break;
   }
   return true;
 }

@@ -1,5 +1,6 @@
-// Counts what costs us work and moves nothing (RFC 9113 10.5): resets in a token bucket, control frames for as long
-// as neither HEADERS nor DATA move, empty DATA always. One connection's; its worker's thread.
+// Counts what costs us work and moves nothing (RFC 9113 10.5): resets in a token bucket, control
+// frames for as long as neither HEADERS nor DATA move, empty DATA always. One connection's; its
+// worker's thread.
 #pragma once
 
 #include <array>

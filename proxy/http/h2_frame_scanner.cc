@@ -6,7 +6,9 @@
 namespace genkan::http {
 
 H2FrameHeader ParseH2FrameHeader(std::string_view nine_bytes) {
-  auto at = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(nine_bytes[i])); };
+  auto at = [&](size_t i) {
+    return static_cast<uint32_t>(static_cast<unsigned char>(nine_bytes[i]));
+  };
   H2FrameHeader header;
   header.length = at(0) << 16 | at(1) << 8 | at(2);
   header.type = static_cast<H2FrameType>(at(3));

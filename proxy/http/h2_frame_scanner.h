@@ -1,6 +1,6 @@
-// Finds the frame headers in a client's HTTP/2 bytes (RFC 9113 4.1) before the session sees them, so that the
-// connection's own rules can be applied frame by frame. Copies nothing but a header that came in pieces.
-// A value; one thread at a time.
+// Finds the frame headers in a client's HTTP/2 bytes (RFC 9113 4.1) before the session sees them,
+// so that the connection's own rules can be applied frame by frame. Copies nothing but a header
+// that came in pieces. A value; one thread at a time.
 #pragma once
 
 #include <array>
@@ -45,16 +45,19 @@ class H2FrameScanner {
   static constexpr size_t kPrefaceSize = 24;
 
   struct Piece {
-    size_t taken = 0;           // bytes of the input that this step used; never 0 for an input that has any
-    std::string_view feed;      // what goes to the session now; empty while a header is still incomplete
+    size_t taken = 0;  // bytes of the input that this step used; never 0 for an input that has any
+    std::string_view
+        feed;  // what goes to the session now; empty while a header is still incomplete
     bool begins_frame = false;  // header() is new; judge it before feeding
     bool ends_frame = false;    // `feed` ends with the frame's last byte
   };
-  // The next step over `bytes`. `feed` points into `bytes` or into this object and is valid until the next call.
+  // The next step over `bytes`. `feed` points into `bytes` or into this object and is valid until
+  // the next call.
   Piece Next(std::string_view bytes);
 
   const H2FrameHeader& header() const { return header_; }
-  // The first four bytes of the frame's payload, once they went by; less of them counts as zeros behind.
+  // The first four bytes of the frame's payload, once they went by; less of them counts as zeros
+  // behind.
   uint32_t first_word() const;
 
  private:

@@ -25,8 +25,8 @@ bool HasBlankOrControl(std::string_view value) {
 
 bool IsConnectionSpecific(std::string_view name) {
   static constexpr std::array<std::string_view, 6> kNames = {
-      "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade",
-      "http2-settings"};
+      "connection",        "keep-alive", "proxy-connection",
+      "transfer-encoding", "upgrade",    "http2-settings"};
   return std::any_of(kNames.begin(), kNames.end(),
                      [&](std::string_view known) { return EqualsIgnoreCase(name, known); });
 }

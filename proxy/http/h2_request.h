@@ -1,6 +1,6 @@
-// The fields of an h2 request, as HPACK gives them, become a RequestHead (RFC 9113 8.3, RFC 8441). Stricter than
-// libnghttp2 where that is loose, and complete without it, so that the rules can be tested field by field.
-// A value; one thread at a time.
+// The fields of an h2 request, as HPACK gives them, become a RequestHead (RFC 9113 8.3, RFC 8441).
+// Stricter than libnghttp2 where that is loose, and complete without it, so that the rules can be
+// tested field by field. A value; one thread at a time.
 #pragma once
 
 #include <optional>
@@ -24,7 +24,8 @@ class H2RequestReader {
   // Names and values so far.
   size_t bytes() const { return bytes_; }
 
-  // The head is complete; `end`: nothing follows. A refusal says why nobody may see it. Empties the reader.
+  // The head is complete; `end`: nothing follows. A refusal says why nobody may see it. Empties the
+  // reader.
   std::optional<Refusal> Finish(bool end, RequestHead& head);
 
  private:

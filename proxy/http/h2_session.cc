@@ -11,14 +11,16 @@
 namespace genkan::http {
 namespace {
 
-// RFC 9113 10.5: PING and SETTINGS answers that the client does not read are kept up to this number.
+// RFC 9113 10.5: PING and SETTINGS answers that the client does not read are kept up to this
+// number.
 constexpr size_t kUnsentAnswers = 1000;
 constexpr size_t kFrameHeaderSize = 9;  // RFC 9113 4.1
 // Debian's 1.52 has the limits of later versions (CVE-2023-44487, CVE-2024-28182).
 constexpr uint64_t kResetBurst = 1000;
 constexpr uint64_t kResetsPerSecond = 33;
-// A response head of 64 KiB with 1,000 fields as the library estimates it, with room for HPACK's worst case.
-constexpr size_t kMaxSentHead = 256 * 1024;
+// A response head of 64 KiB with 1,000 fields as the library estimates it, with room for HPACK's
+// worst case.
+constexpr size_t kMaxSentHead = size_t{256} * 1024;
 constexpr std::array<uint8_t, 8> kShutdownPing = {'g', 'e', 'n', 'k', 'a', 'n', 0, 1};
 
 std::string_view Text(const uint8_t* bytes, size_t size) {
@@ -49,9 +51,12 @@ struct H2Session::Callbacks {
 
   static int Answer(H2SessionHandler::Take take) {
     switch (take) {
-      case H2SessionHandler::Take::kGoOn: return 0;
-      case H2SessionHandler::Take::kDropStream: return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-      case H2SessionHandler::Take::kStop: break;
+      case H2SessionHandler::Take::kGoOn:
+        return 0;
+      case H2SessionHandler::Take::kDropStream:
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+      case H2SessionHandler::Take::kStop:
+        break;
     }
     return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
@@ -72,7 +77,8 @@ struct H2Session::Callbacks {
         Handler(user).OnField(IdOf(frame), Text(name, name_size), Text(value, value_size)));
   }
 
-  // Without this callback the library drops such a field and goes on; RFC 9113 8.1.1 calls the message malformed.
+  // Without this callback the library drops such a field and goes on; RFC 9113 8.1.1 calls the
+  // message malformed.
   static int OnInvalidHeader(nghttp2_session* raw, const nghttp2_frame* frame, const uint8_t*,
                              size_t, const uint8_t*, size_t, uint8_t, void* user) noexcept {
     Handler(user).OnFault(IdOf(frame));
@@ -85,7 +91,9 @@ struct H2Session::Callbacks {
     bool is_ack = (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
     H2SessionHandler& handler = Handler(user);
     switch (frame->hd.type) {
-      case NGHTTP2_HEADERS: handler.OnHeadEnd(IdOf(frame), IsTrailers(frame), end); break;
+      case NGHTTP2_HEADERS:
+        handler.OnHeadEnd(IdOf(frame), IsTrailers(frame), end);
+        break;
       case NGHTTP2_DATA:
         if (end) handler.OnDataEnd(IdOf(frame));
         break;
@@ -93,15 +101,18 @@ struct H2Session::Callbacks {
         if (is_ack) handler.OnSettingsAck();
         break;
       case NGHTTP2_PING:
-        if (is_ack && std::equal(kShutdownPing.begin(), kShutdownPing.end(), frame->ping.opaque_data))
+        if (is_ack &&
+            std::equal(kShutdownPing.begin(), kShutdownPing.end(), frame->ping.opaque_data))
           handler.OnPingAck();
         break;
-      default: break;
+      default:
+        break;
     }
     return 0;
   }
 
-  static int OnInvalidFrame(nghttp2_session*, const nghttp2_frame* frame, int, void* user) noexcept {
+  static int OnInvalidFrame(nghttp2_session*, const nghttp2_frame* frame, int,
+                            void* user) noexcept {
     Handler(user).OnFault(IdOf(frame));
     return 0;
   }

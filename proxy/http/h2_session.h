@@ -1,6 +1,6 @@
-// A server's nghttp2_session with an owner: frames, HPACK, windows and the state of streams. What the frames mean
-// as messages is the handler's business (h2_codec.cc). The only file beside h2_session.cc that knows of nghttp2.
-// One connection; its worker's thread.
+// A server's nghttp2_session with an owner: frames, HPACK, windows and the state of streams. What
+// the frames mean as messages is the handler's business (h2_codec.cc). The only file beside
+// h2_session.cc that knows of nghttp2. One connection; its worker's thread.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +37,8 @@ struct H2Field {
   std::string_view value;
 };
 
-// What the session tells and asks. The calls come from within Receive and Send; every method of the session but
-// those two may be called from them.
+// What the session tells and asks. The calls come from within Receive and Send; every method of the
+// session but those two may be called from them.
 class H2SessionHandler {
  public:
   enum class Take {
@@ -48,7 +48,7 @@ class H2SessionHandler {
   };
   struct BodyPart {
     size_t bytes = 0;
-    bool is_deferred = false;   // nothing now; ResumeBody says when
+    bool is_deferred = false;  // nothing now; ResumeBody says when
     bool is_last = false;
     bool has_trailers = false;  // with is_last: the stream is ended by trailers that were submitted
   };
@@ -88,7 +88,8 @@ class H2Session {
 
   // Never from within a callback.
   Status Receive(std::string_view bytes);
-  // Appends control and header frames to `out` until it has grown by `limit`; body frames go through WriteBody.
+  // Appends control and header frames to `out` until it has grown by `limit`; body frames go
+  // through WriteBody.
   void Send(Buffer& out, size_t limit);
   bool wants_write() const;
   bool wants_read() const;
@@ -104,7 +105,8 @@ class H2Session {
   // RFC 9218: takes turns with the other streams frame by frame.
   void ShareFairly(StreamId stream);
 
-  // GOAWAY with the highest number and a PING: when its answer is here, no request can be under way any more.
+  // GOAWAY with the highest number and a PING: when its answer is here, no request can be under way
+  // any more.
   void AnnounceShutdown();
   // GOAWAY with the last stream that was taken; those in progress go on.
   void Shutdown();

@@ -1,7 +1,7 @@
-// Which stream numbers a client has used and which of them it has ended: what decides whether a frame on a stream
-// that is gone is a fault (RFC 9113 5.1, 5.1.1). libnghttp2 ignores such frames. The ledger looks at the client's
-// frames alone; a stream that we reset is still open here, because frames that were under way are no fault.
-// A value; one thread at a time.
+// Which stream numbers a client has used and which of them it has ended: what decides whether a
+// frame on a stream that is gone is a fault (RFC 9113 5.1, 5.1.1). libnghttp2 ignores such frames.
+// The ledger looks at the client's frames alone; a stream that we reset is still open here, because
+// frames that were under way are no fault. A value; one thread at a time.
 #pragma once
 
 #include <array>

@@ -54,8 +54,12 @@ H2Fields PostFields(std::string path, H2Fields more) {
   return fields;
 }
 
-void H2RawClient::Delete::operator()(nghttp2_hd_deflater* raw) const { nghttp2_hd_deflate_del(raw); }
-void H2RawClient::Delete::operator()(nghttp2_hd_inflater* raw) const { nghttp2_hd_inflate_del(raw); }
+void H2RawClient::Delete::operator()(nghttp2_hd_deflater* raw) const {
+  nghttp2_hd_deflate_del(raw);
+}
+void H2RawClient::Delete::operator()(nghttp2_hd_inflater* raw) const {
+  nghttp2_hd_inflate_del(raw);
+}
 
 H2RawClient::H2RawClient() {
   nghttp2_hd_deflater* deflater = nullptr;
@@ -100,9 +104,9 @@ void H2RawClient::Decode(H2Frame& frame) {
   for (;;) {
     nghttp2_nv nv{};
     int flags = 0;
-    ssize_t used = nghttp2_hd_inflate_hd2(inflater_.get(), &nv, &flags,
-                                          reinterpret_cast<const uint8_t*>(left.data()),
-                                          left.size(), 1);
+    ssize_t used =
+        nghttp2_hd_inflate_hd2(inflater_.get(), &nv, &flags,
+                               reinterpret_cast<const uint8_t*>(left.data()), left.size(), 1);
     if (used < 0) throw std::runtime_error(nghttp2_strerror(static_cast<int>(used)));
     left.remove_prefix(static_cast<size_t>(used));
     if ((flags & NGHTTP2_HD_INFLATE_EMIT) != 0) {

@@ -1,5 +1,5 @@
-// A client's HTTP/2 frames, made and read by hand, so that tests can send what no library would. Sans-io:
-// strings in, strings out. One connection; one thread.
+// A client's HTTP/2 frames, made and read by hand, so that tests can send what no library would.
+// Sans-io: strings in, strings out. One connection; one thread.
 #pragma once
 
 #include <cstdint>
@@ -69,8 +69,8 @@ class H2RawClient {
   std::string Encode(const H2Fields& fields);
   // HEADERS with END_HEADERS.
   std::string Head(uint32_t stream, const H2Fields& fields, bool end);
-  // The complete frames in what the server sent; an incomplete rest is kept for the next call. HPACK errors
-  // and a PUSH_PROMISE throw std::runtime_error.
+  // The complete frames in what the server sent; an incomplete rest is kept for the next call.
+  // HPACK errors and a PUSH_PROMISE throw std::runtime_error.
   std::vector<H2Frame> Read(std::string_view bytes);
 
  private:

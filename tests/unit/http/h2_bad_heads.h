@@ -1,4 +1,5 @@
-// Request heads that message rule 15 refuses: once for the codec as a whole, once for H2RequestReader alone.
+// Request heads that message rule 15 refuses: once for the codec as a whole, once for
+// H2RequestReader alone.
 #pragma once
 
 #include <ostream>
@@ -40,12 +41,9 @@ inline H2Fields Front(std::string name, std::string value) {
 }
 
 inline H2Fields Tunnel(H2Fields more = {}) {
-  H2Fields fields = {{":method", "CONNECT"},
-                     {":protocol", "websocket"},
-                     {":scheme", "https"},
-                     {":path", "/chat"},
-                     {":authority", "a.test"},
-                     {"sec-websocket-version", "13"}};
+  H2Fields fields = {{":method", "CONNECT"},   {":protocol", "websocket"},
+                     {":scheme", "https"},     {":path", "/chat"},
+                     {":authority", "a.test"}, {"sec-websocket-version", "13"}};
   fields.insert(fields.end(), more.begin(), more.end());
   return fields;
 }
@@ -99,8 +97,12 @@ inline std::vector<BadHead> BadHeads() {
       {"authority_twice", Front(":authority", "b.test")},
       {"unknown_pseudo", Front(":proto", "x")},
       {"status_in_request", Front(":status", "200")},
-      {"late_pseudo", {{":method", "GET"}, {":scheme", "https"}, {":authority", "a.test"},
-                       {"x", "1"}, {":path", "/"}}},
+      {"late_pseudo",
+       {{":method", "GET"},
+        {":scheme", "https"},
+        {":authority", "a.test"},
+        {"x", "1"},
+        {":path", "/"}}},
       {"empty_method", With(kMethod, ":method", "")},
       {"empty_scheme", With(kScheme, ":scheme", "")},
       {"empty_path", With(kPath, ":path", "")},
@@ -128,12 +130,16 @@ inline std::vector<BadHead> BadHeads() {
       {"authority_utf8", With(kAuthority, ":authority", "\xc3\xa9.test")},
       {"host_differs", GetFields("/", {{"host", "b.test"}})},
       {"host_twice", GetFields("/", {{"host", "a.test"}, {"host", "a.test"}})},
-      {"host_alone_invalid", {{":method", "GET"}, {":scheme", "https"}, {":path", "/"},
-                              {"host", "a.test/x"}}},
+      {"host_alone_invalid",
+       {{":method", "GET"}, {":scheme", "https"}, {":path", "/"}, {"host", "a.test/x"}}},
       {"protocol_without_connect", Front(":protocol", "websocket")},
       {"connect_with_path", {{":method", "CONNECT"}, {":path", "/"}, {":authority", "a.test:443"}}},
-      {"tunnel_without_path", {{":method", "CONNECT"}, {":protocol", "websocket"},
-                               {":scheme", "https"}, {":authority", "a.test"}}, false},
+      {"tunnel_without_path",
+       {{":method", "CONNECT"},
+        {":protocol", "websocket"},
+        {":scheme", "https"},
+        {":authority", "a.test"}},
+       false},
       {"tunnel_with_length", Tunnel({{"content-length", "5"}}), false},
       {"tunnel_closed", Tunnel(), true},
   };

@@ -83,7 +83,9 @@ TEST_F(H2Flow, WhatTheSinkDoesNotTakeIsLostAndConsumed) {
 
 // Streams that are gone must not eat the connection's window.
 TEST_F(H2Flow, TheConnectionSurvivesStreamsThatTookTheirBytesWithThem) {
-  sink.on_refused = [&](StreamId id, int status) { codec->SendResponse(id, Response(status), true); };
+  sink.on_refused = [&](StreamId id, int status) {
+    codec->SendResponse(id, Response(status), true);
+  };
   Hello();
   StreamId id = 1;
   for (int round = 0; round < 100; ++round, id += 2) {
@@ -135,7 +137,8 @@ TEST_F(H2Flow, PaddingOpensTheWindowByItself) {
 
 TEST_F(H2Flow, ProduceStopsNearItsLimit) {
   Send(std::string(test::kH2Preface) + Frame(test::kSettings, 0, 0, test::Setting(4, 1 << 30)) +
-       Frame(test::kWindowUpdate, 0, 0, test::Uint32(1 << 30)) + Frame(test::kSettings, test::kAck, 0));
+       Frame(test::kWindowUpdate, 0, 0, test::Uint32(1 << 30)) +
+       Frame(test::kSettings, test::kAck, 0));
   ASSERT_TRUE(Send(client->Head(1, GetFields(), true)));
   codec->SendResponse(1, Response(200), false);
   Body(1, std::string(1'000'000, 'x'), false);
@@ -183,7 +186,8 @@ TEST_F(H2Flow, AResetFreesTheBodyAtOnce) {
 
 TEST_F(H2Flow, StreamsTakeTurns) {
   Send(std::string(test::kH2Preface) + Frame(test::kSettings, 0, 0, test::Setting(4, 1 << 30)) +
-       Frame(test::kWindowUpdate, 0, 0, test::Uint32(1 << 30)) + Frame(test::kSettings, test::kAck, 0));
+       Frame(test::kWindowUpdate, 0, 0, test::Uint32(1 << 30)) +
+       Frame(test::kSettings, test::kAck, 0));
   for (StreamId id : {1u, 3u}) {
     ASSERT_TRUE(Send(client->Head(id, GetFields(), true)));
     codec->SendResponse(id, Response(200), false);

@@ -10,7 +10,9 @@ using test::Frame;
 class H2BadHead : public H2CodecTest, public ::testing::WithParamInterface<BadHead> {};
 
 TEST_P(H2BadHead, IsRefusedBeforeAnybodySeesIt) {
-  sink.on_refused = [&](StreamId id, int status) { codec->SendResponse(id, Response(status), true); };
+  sink.on_refused = [&](StreamId id, int status) {
+    codec->SendResponse(id, Response(status), true);
+  };
   Hello();
   ASSERT_TRUE(Send(client->Head(1, GetParam().fields, GetParam().end)));
   if (!GetParam().end) Send(Frame(test::kData, test::kEndStream, 1, "12345"));
@@ -47,10 +49,11 @@ TEST_F(H2CodecTest, TakesWhatIsUnusualButRight) {
   options[kMethod].second = "OPTIONS";
   ASSERT_TRUE(Send(client->Head(3, options, true)));
   EXPECT_EQ(sink.requests.at(3).head.target, "*");
-  ASSERT_TRUE(Send(client->Head(5, {{":method", "GET"}, {":scheme", "http"}, {":path", "/"},
-                                    {"host", "b.test:81"}}, true)));
+  ASSERT_TRUE(Send(client->Head(
+      5, {{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {"host", "b.test:81"}}, true)));
   EXPECT_EQ(sink.requests.at(5).head.authority, "b.test:81");
-  ASSERT_TRUE(Send(client->Head(7, GetFields("/", {{"host", "A.test"}, {"te", "trailers"}}), true)));
+  ASSERT_TRUE(
+      Send(client->Head(7, GetFields("/", {{"host", "A.test"}, {"te", "trailers"}}), true)));
   EXPECT_EQ(sink.requests.at(7).head.authority, "a.test");
   EXPECT_FALSE(sink.requests.at(7).head.headers.Has("host"));
   EXPECT_EQ(sink.requests.at(7).head.headers.Get("te"), "trailers");

@@ -374,8 +374,8 @@ TEST_F(H2Streams, EndsAfterTooManyResets) {
   StreamId id = 1;
   bool goes_on = true;
   for (; goes_on && id < 4000; id += 2) {
-    goes_on = Send(client->Head(id, GetFields(), true) +
-                   Frame(test::kRstStream, 0, id, test::Uint32(8)));
+    goes_on =
+        Send(client->Head(id, GetFields(), true) + Frame(test::kRstStream, 0, id, test::Uint32(8)));
   }
   EXPECT_EQ(id / 2, 1001u);
   EXPECT_EQ(GoAwayCode(), kCalm);
@@ -433,8 +433,8 @@ TEST_F(H2Streams, EndsAfterManyEmptyDataFrames) {
     sink.requests.clear();
     Hello();
     ASSERT_TRUE(Send(client->Head(1, PostFields(), false)));
-    std::string empty =
-        padded ? Frame(test::kData, test::kPadded, 1, std::string("\x02\0\0", 3)) : Frame(test::kData, 0, 1);
+    std::string empty = padded ? Frame(test::kData, test::kPadded, 1, std::string("\x02\0\0", 3))
+                               : Frame(test::kData, 0, 1);
     for (int i = 0; i < 100; ++i) ASSERT_TRUE(Send(empty));
     Send(empty);
     EXPECT_EQ(GoAwayCode(), kCalm);
@@ -458,7 +458,8 @@ TEST_F(H2Streams, UnreadAnswersAreBounded) {
   bool goes_on = true;
   int pings = 0;
   for (; goes_on && pings < 5000; ++pings) {
-    goes_on = Receive(Frame(test::kPing, 0, 0, "12345678") + Frame(test::kData, 0, 1, "x")).has_value();
+    goes_on =
+        Receive(Frame(test::kPing, 0, 0, "12345678") + Frame(test::kData, 0, 1, "x")).has_value();
     codec->Consumed(1, 1);
   }
   EXPECT_NEAR(pings, 1000, 3);
@@ -543,13 +544,15 @@ TEST_F(H2Streams, AFrameOverItsSizeEndsTheConnection) {
 // Every byte may be the last of a read.
 TEST_F(H2Streams, ASplitAtAnyOffsetChangesNothing) {
   test::H2RawClient maker;
-  std::string talk = test::H2RawClient::Hello() + maker.Head(1, GetFields("/one", {{"cookie", "a"}}), true);
+  std::string talk =
+      test::H2RawClient::Hello() + maker.Head(1, GetFields("/one", {{"cookie", "a"}}), true);
   std::string block = maker.Encode(PostFields("/two", {{"content-length", "10"}}));
   talk += Frame(test::kHeaders, 0, 3, block.substr(0, 4)) + Frame(test::kContinuation, 0, 3) +
           Frame(test::kContinuation, test::kEndHeaders, 3, block.substr(4));
   talk += Frame(test::kData, test::kPadded, 3, std::string("\x02hello\0\0", 8));
   talk += Frame(0x42, 0xff, 9, "unknown") + Frame(test::kPing, 0, 0, "12345678");
-  talk += Frame(test::kData, test::kEndStream, 3, "world") + maker.Head(5, PostFields("/three"), false);
+  talk +=
+      Frame(test::kData, test::kEndStream, 3, "world") + maker.Head(5, PostFields("/three"), false);
   talk += Frame(test::kData, 0, 5, "abc") + maker.Head(5, {{"x-sum", "9"}}, true);
   for (size_t at = 0; at <= talk.size(); ++at) {
     SCOPED_TRACE(at);

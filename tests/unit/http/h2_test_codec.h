@@ -1,5 +1,5 @@
-// What the tests of the h2 codec share: a codec, a sink that writes down what it hears, and a client that speaks
-// frames. One thread.
+// What the tests of the h2 codec share: a codec, a sink that writes down what it hears, and a
+// client that speaks frames. One thread.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -104,7 +104,8 @@ class H2CodecTest : public ::testing::Test {
     client = std::make_unique<test::H2RawClient>();
     frames.clear();
   }
-  // Preface, SETTINGS and their acknowledgement; what the server says to that is read and forgotten.
+  // Preface, SETTINGS and their acknowledgement; what the server says to that is read and
+  // forgotten.
   void Hello() {
     ASSERT_TRUE(Send(test::H2RawClient::Hello()));
     frames.clear();
