@@ -36,6 +36,7 @@ struct ListenerSpec {
   // Connections keep to the listener by this id; a listener that stays over a reload (same address) keeps its id and
   // its sockets.
   uint32_t id = 0;
+  bool has_path_filter = false;        // one of its modules judges paths
 };
 
 struct SiteSpec {
@@ -65,6 +66,8 @@ struct Snapshot {
   std::vector<ModuleSlot> modules;     // [0] is the challenge guard: always first, on every listener
   std::vector<std::shared_ptr<upstream::ClusterShared>> clusters;
   std::vector<http::ForwardingPolicy> forwarding;  // per cluster
+  std::vector<config::Upstream> cluster_configs;   // per cluster: what its ClusterShared was made from
+  uint32_t next_listener_id = 1;       // ids are never used twice
   std::vector<net::Network> trusted_proxies;
   tls::TlsPolicy tls_policy;
 };

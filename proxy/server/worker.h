@@ -2,6 +2,7 @@
 // it things (all the Apply… and Drain calls are thread-safe: they Post), and joins it.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -24,7 +25,8 @@ struct WorkerShared {
   AccessLog& access_log;          // thread-safe
   AddressLimiter& addresses;      // sharded, thread-safe
   const Clock& clock;
-  // SHA-256 of leaves whose sessions may not resume; swapped whole by ApplyCertStore's second argument.
+  // Client connections of all workers, against limits.connections.
+  std::atomic<uint32_t> connections{0};
 };
 
 // Sockets for a listener of the snapshot; each worker gets its own (SO_REUSEPORT).
