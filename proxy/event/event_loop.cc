@@ -49,7 +49,8 @@ void EventLoop::RunOnce(bool may_wait) {
   is_now_known_ = false;
   RunDeferred();
   is_now_known_ = false;
-  event_base_loop(base_, may_wait ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+  // EVLOOP_NONBLOCK alone goes on for as long as anything is ready: for good, with a writable socket.
+  event_base_loop(base_, may_wait ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
   RunDeferred();
 }
 
