@@ -1,5 +1,5 @@
-// What a proxy does to a head between its two sides: hop-by-hop fields, X-Forwarded-*, Forwarded, Via,
-// Location and cookies. Pure functions over heads.
+// What a proxy does to a head between its two sides: hop-by-hop fields, X-Forwarded-*, Forwarded,
+// Via, Location and cookies. Pure functions over heads.
 #pragma once
 
 #include <string>
@@ -18,21 +18,24 @@ struct ForwardingPolicy {
 };
 
 struct PeerView {
-  std::string_view address;       // of the client as text, without port ("192.0.2.1", "::1")
-  std::string_view local_port;    // the listener's port, "443"
+  std::string_view address;     // of the client as text, without port ("192.0.2.1", "::1")
+  std::string_view local_port;  // the listener's port, "443"
   bool is_tls = false;
-  bool is_trusted = false;        // in trusted_proxies: incoming X-Forwarded-* and Forwarded are kept and extended
+  bool is_trusted =
+      false;  // in trusted_proxies: incoming X-Forwarded-* and Forwarded are kept and extended
 };
 
-// Turns the head that came from the client into the one for the origin. False: refuse with 400 (an underscore
-// field where the policy says refuse).
+// Turns the head that came from the client into the one for the origin. False: refuse with 400 (an
+// underscore field where the policy says refuse).
 bool PrepareForUpstream(RequestHead& head, const PeerView& peer, const ForwardingPolicy& policy);
 
-// Turns the origin's head into the one for the client: hop-by-hop fields away. `upgrade` keeps a 101 a 101.
+// Turns the origin's head into the one for the client: hop-by-hop fields away. `upgrade` keeps a
+// 101 a 101.
 void PrepareForDownstream(ResponseHead& head, const ForwardingPolicy& policy);
 
 struct RewritePolicy {
-  bool location = false;        // http://host/… of ours in Location, Content-Location and Refresh becomes https://
+  bool location =
+      false;  // http://host/… of ours in Location, Content-Location and Refresh becomes https://
   bool cookies_secure = false;  // Set-Cookie without Secure gets it
 };
 // For origins that think they are on http. `authority` is the one the client asked for.
