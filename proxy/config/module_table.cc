@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "proxy/config/table_reader.h"
-#include "proxy/config/units.h"
 
 namespace genkan::config {
 namespace {
@@ -56,16 +55,13 @@ std::shared_ptr<const ModuleTable> MakeAcmeChallengeTable(const AcmeChallenge& s
   return MakeModuleTable(MakeTable({{"webroot", MakeList(settings.webroot)},
                                     {"standalone", MakeString(settings.standalone)},
                                     {"thumbprint", MakeString(settings.thumbprint)},
-                                    {"tls_alpn", MakeString(settings.tls_alpn)},
                                     {"mode", MakeString(settings.mode)}}),
                          "acme_challenge", "[acme_challenge]", "[acme_challenge]");
 }
 
 std::shared_ptr<const ModuleTable> MakeOcspTable(const Ocsp& settings) {
-  return MakeModuleTable(
-      MakeTable({{"enabled", MakeBool(settings.enabled)},
-                 {"first_response_wait", MakeString(FormatDuration(settings.first_response_wait))}}),
-      "ocsp", "[ocsp]", "[ocsp]");
+  return MakeModuleTable(MakeTable({{"enabled", MakeBool(settings.enabled)}}), "ocsp", "[ocsp]",
+                         "[ocsp]");
 }
 
 }  // namespace genkan::config

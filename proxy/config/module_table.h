@@ -14,7 +14,7 @@ namespace genkan::config {
 // Over [module.NAME]: every key but "use".
 std::shared_ptr<const ModuleTable> MakeModuleTable(Value table, std::string path, std::string label,
                                                    std::string file);
-// For the modules that are always there and have a table of their own in the file.
+// For acme_challenge and ocsp_stapling, which are always there: the keys of [acme_challenge] and [ocsp] that are theirs.
 std::shared_ptr<const ModuleTable> MakeAcmeChallengeTable(const AcmeChallenge& settings);
 std::shared_ptr<const ModuleTable> MakeOcspTable(const Ocsp& settings);
 

@@ -19,11 +19,13 @@ void Checker::Reference(const std::string& path, std::string_view kind, std::str
 }
 
 void Checker::Modules(const std::string& path, const std::vector<std::string>& names) {
-  std::vector<std::string_view> known;
+  // A module's own name stands for an instance with its defaults; a loaded module's is not known yet.
+  bool knows_all = !modules_.empty() && config_.load_modules.empty();
+  std::vector<std::string_view> known = modules_;
   for (const ModuleInstance& instance : config_.modules) known.push_back(instance.name);
   for (size_t i = 0; i < names.size(); ++i) {
     std::string item = fmt::format("{}[{}]", path, i);
-    Reference(item, "module", names[i], known);
+    if (knows_all) Reference(item, "module", names[i], known);
     if (std::find(names.begin(), names.begin() + static_cast<ptrdiff_t>(i), names[i]) !=
         names.begin() + static_cast<ptrdiff_t>(i))
       Error(item, "\"{}\" stands here twice", EscapeControl(names[i]));

@@ -16,7 +16,8 @@ struct Findings {
   std::vector<Problem> errors, warnings;
 };
 
-// `modules`: the names that `use` may say; empty: not checked, and neither where load_modules may bring more.
+// `modules`: the names of all modules; empty: references to modules are not checked (building the snapshot does), and
+// neither are they where load_modules may bring more.
 Findings Validate(const Config& config, const std::vector<std::string_view>& modules = {});
 
 struct Checked {

@@ -56,13 +56,17 @@ class Exchange {
   // The site's configured primary name, "" when no site matched yet.
   virtual std::string_view site() const = 0;
   virtual bool site_has_challenge_upstream() const = 0;
+  // The account's thumbprint that the site names for itself, otherwise "".
+  virtual std::string_view site_thumbprint() const { return {}; }
 
-  // Answers in place of the upstream; return Verdict::kStop behind it. `body` may be empty. `answered_by` goes to the
-  // access log ("acme_challenge").
+  // Answers in place of the upstream; return Verdict::kStop behind it. After kPause: the answer in place of Resume().
+  // `body` may be empty; give it for HEAD too, it is left out there. `answered_by` goes to the access log
+  // ("acme_challenge").
   virtual void Reply(http::ResponseHead head, std::string body, std::string_view answered_by) = 0;
   // Answers with the standard short page of a status.
   virtual void ReplyStatus(int status, std::string_view answered_by) = 0;
-  // Sends the request on to the site's upstream, past all other modules (challenge_to_upstream).
+  // Sends the request on to the site's upstream, past all other modules (challenge_to_upstream); as Reply, with kStop
+  // behind it or in place of Resume(). The caller's own response hooks still run.
   virtual void ForwardNow() = 0;
 
   // Continues after Verdict::kPause.
