@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include <utility>
+
 #include "proxy/base/check.h"
+#include "proxy/tls/client_hello.h"
 
 namespace genkan::tls {
 
@@ -27,6 +30,31 @@ BIO* RecordBio::MakeBio() {
   return bio;
 }
 
+void RecordBio::Fill() {
+  if (allowed_ == 0 || has_end_ || has_failed_) return;
+  net::IoResult result = lower_.Read(in_, std::exchange(allowed_, 0));
+  has_end_ = result.state == net::IoState::kEnd;
+  has_failed_ = result.state == net::IoState::kFailed;
+}
+
+bool RecordBio::HoldsHello() {
+  constexpr size_t kMaxHello = 16 * 1024;
+  constexpr size_t kHeaders = 9;  // of the record and of the message
+  if (in_.size() >= kMaxHello) return true;
+  std::string_view bytes = in_.Linear(in_.size());
+  auto at = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  if (bytes.size() < 5) return false;
+  size_t record = static_cast<size_t>(at(3) << 8 | at(4));
+  if (at(0) != 22 || at(1) != 3 || record == 0 || record > kMaxHello) return true;
+  if (bytes.size() > 5 && at(5) != 1) return true;
+  if (bytes.size() < kHeaders) return false;
+  size_t message = static_cast<size_t>(at(6) << 16 | at(7) << 8 | at(8));
+  // Nearly always the message lies in one record; only where it does not, it takes a parser to see its end.
+  if (message + 4 <= record) return bytes.size() >= 5 + record;
+  auto hello = ParseClientHello(bytes);
+  return !hello || hello->has_value();
+}
+
 int RecordBio::OnRead(BIO* bio, char* data, size_t length, size_t* got) noexcept {
   auto& self = *static_cast<RecordBio*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
@@ -37,10 +65,7 @@ int RecordBio::OnRead(BIO* bio, char* data, size_t length, size_t* got) noexcept
       BIO_set_retry_read(bio);
       return 0;
     }
-    net::IoResult result = self.lower_.Read(self.in_, self.allowed_);
-    self.allowed_ = 0;
-    self.has_end_ = result.state == net::IoState::kEnd;
-    self.has_failed_ = result.state == net::IoState::kFailed;
+    self.Fill();
     if (self.in_.empty()) {
       if (!self.has_end_ && !self.has_failed_) BIO_set_retry_read(bio);
       return 0;

@@ -22,6 +22,11 @@ class RecordBio {
 
   // One Read of about `bytes` may be made from now on; 0 = none.
   void AllowRead(size_t bytes) { allowed_ = bytes; }
+  // That Read now, without OpenSSL asking.
+  void Fill();
+  // Whether a whole ClientHello has come, or what can never become one: until then an SSL would only wait, at
+  // thirty times the cost in memory.
+  bool HoldsHello();
   // Records received but not yet taken by OpenSSL.
   size_t unread() const { return in_.size(); }
   // All bytes that OpenSSL has taken so far.

@@ -64,6 +64,9 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   void OnReadable() noexcept override;
   void OnWritable() noexcept override;
 
+  void MakeSsl();
+  // Server side: true when there is a hello to begin with.
+  bool AwaitHello();
   // True when the handshake is done.
   bool Drive();
   void DriveAndTell();
@@ -85,7 +88,8 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   std::unique_ptr<net::Stream> lower_;
   net::Stream::Owner* owner_ = nullptr;
   RecordBio bio_;
-  SslPtr ssl_;  // after bio_: destroyed before it
+  SSL_CTX* context_;
+  SslPtr ssl_;  // after bio_: destroyed before it; null until a client has said hello
   HandshakeState state_;
   HandshakeInfo info_;
   Error error_;
@@ -113,15 +117,11 @@ TlsStreamImpl::TlsStreamImpl(event::EventLoop& loop, std::unique_ptr<net::Stream
     : loop_(loop),
       lower_(std::move(lower)),
       bio_(*lower_, replay),
-      ssl_(SSL_new(context)),
+      context_(context),
       turn_(new Turn{this}),
       is_server_(delegate != nullptr) {
-  GENKAN_CHECK(ssl_ != nullptr);
   state_.delegate = delegate;
-  SSL_set_app_data(ssl_.get(), &state_);
-  BIO* bio = bio_.MakeBio();
-  SSL_set_bio(ssl_.get(), bio, bio);
-  is_server_ ? SSL_set_accept_state(ssl_.get()) : SSL_set_connect_state(ssl_.get());
+  if (!is_server_) MakeSsl();
   lower_->SetOwner(*this);
   UpdateInterest();
   // A client speaks first; replayed bytes are no event of the kernel's.
@@ -131,6 +131,15 @@ TlsStreamImpl::TlsStreamImpl(event::EventLoop& loop, std::unique_ptr<net::Stream
 TlsStreamImpl::~TlsStreamImpl() {
   turn_->stream = nullptr;
   Turn::Release(turn_);
+}
+
+void TlsStreamImpl::MakeSsl() {
+  ssl_.reset(SSL_new(context_));
+  GENKAN_CHECK(ssl_ != nullptr);
+  SSL_set_app_data(ssl_.get(), &state_);
+  BIO* bio = bio_.MakeBio();
+  SSL_set_bio(ssl_.get(), bio, bio);
+  is_server_ ? SSL_set_accept_state(ssl_.get()) : SSL_set_connect_state(ssl_.get());
 }
 
 void TlsStreamImpl::SetPeerName(const std::string& name, bool verifies) {
@@ -151,11 +160,32 @@ void TlsStreamImpl::SetPeerName(const std::string& name, bool verifies) {
 
 // ---- the handshake
 
+bool TlsStreamImpl::AwaitHello() {
+  if (!bio_.HoldsHello()) bio_.Fill();
+  if (bio_.unread() == 0 && bio_.has_failed()) {
+    error_ = lower_->error();
+    has_failed_ = true;
+    return false;
+  }
+  if (bio_.unread() == 0 && bio_.has_end()) {
+    error_ = Error{ErrorCode::kClosed, "closed before the handshake"};
+    has_failed_ = true;
+    return false;
+  }
+  if (!bio_.HoldsHello() && !bio_.has_end() && !bio_.has_failed()) {
+    is_starved_ = true;
+    return false;
+  }
+  MakeSsl();
+  return true;
+}
+
 bool TlsStreamImpl::Drive() {
   if (is_handshake_done_) return true;
   if (has_failed_) return false;
   is_starved_ = false;
   bio_.AllowRead(kHandshakeRead);
+  if (ssl_ == nullptr && !AwaitHello()) return false;
   ERR_clear_error();
   int result = SSL_do_handshake(ssl_.get());
   if (result == 1) {
@@ -416,7 +446,8 @@ void TlsStreamImpl::WantWrite(bool wanted) {
 
 bool TlsStreamImpl::HasBuffered() const {
   // A part of a record counts as pending for OpenSSL; only the kernel can complete it.
-  return !is_starved_ && (bio_.unread() > 0 || SSL_has_pending(ssl_.get()) == 1);
+  return !is_starved_ &&
+         (bio_.unread() > 0 || (ssl_ != nullptr && SSL_has_pending(ssl_.get()) == 1));
 }
 
 void TlsStreamImpl::OnReadable() noexcept {
