@@ -135,6 +135,7 @@ IoResult TcpStream::Write(Buffer& from) {
     IoState state = FinishConnect();
     if (state != IoState::kOk) return {state, 0};
   }
+  if (has_write_failed_) return {IoState::kFailed, 0};
   size_t total = 0;
   while (!from.empty()) {
     // evbuffer_iovec is struct iovec on every system with writev.
@@ -155,7 +156,11 @@ IoResult TcpStream::Write(Buffer& from) {
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (IsWouldBlock(errno)) break;
-      return FailWith("write", errno);
+      // A server that refuses an upload answers and closes: the answer may be here, behind the reset.
+      FailWith("write", errno);
+      has_failed_ = false;
+      has_write_failed_ = true;
+      return {IoState::kFailed, total};
     }
     from.Drain(static_cast<size_t>(sent));
     total += static_cast<size_t>(sent);

@@ -49,6 +49,7 @@ class TcpStream final : public Stream, private event::IoWatcher::Handler {
   size_t read_size_;
   bool is_connecting_ = false;
   bool has_failed_ = false;
+  bool has_write_failed_ = false;  // what the peer sent before it went can still be read
 };
 
 }  // namespace genkan::net
