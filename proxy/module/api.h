@@ -287,7 +287,7 @@ class ModuleOf final : public Module {
 }  // namespace module_internal
 
 // A hash over the SDK's headers, the compiler's major version and the C++ ABI: what a loadable module must have been
-// built against. Generated at build time (proxy/module/abi.h.in).
+// built against. Generated at build time (proxy/module/abi_tag.h.in).
 const char* SdkAbiTag();
 
 }  // namespace genkan
@@ -296,13 +296,17 @@ const char* SdkAbiTag();
 // built as a .so (GENKAN_MODULE_SHARED), it exports the ABI tag and the entry.
 #ifdef GENKAN_MODULE_SHARED
 #include "genkan_abi_tag.h"
-#define GENKAN_MODULE(module_name, Type, OptionsType)                                               \
-  extern "C" __attribute__((visibility("default"))) const char genkan_module_abi[] =                \
-      GENKAN_ABI_TAG;                                                                               \
-  extern "C" __attribute__((visibility("default"))) const ::genkan::ModuleEntry genkan_module_entry{ \
-      #module_name, []() -> std::unique_ptr<::genkan::Module> {                                     \
-        return std::make_unique<::genkan::module_internal::ModuleOf<Type, OptionsType>>();          \
-      }}
+#define GENKAN_MODULE(module_name, Type, OptionsType)                                        \
+  extern "C" {                                                                               \
+  __attribute__((visibility("default"))) extern const char genkan_module_abi[];              \
+  const char genkan_module_abi[] = GENKAN_ABI_TAG;                                           \
+  __attribute__((visibility("default"))) extern const ::genkan::ModuleEntry genkan_module_entry; \
+  const ::genkan::ModuleEntry genkan_module_entry{                                           \
+      #module_name, []() -> std::unique_ptr<::genkan::Module> {                              \
+        return std::make_unique<::genkan::module_internal::ModuleOf<Type, OptionsType>>();   \
+      }};                                                                                    \
+  }                                                                                          \
+  static_assert(true)
 #else
 #define GENKAN_MODULE(module_name, Type, OptionsType)                                       \
   namespace genkan {                                                                        \

@@ -286,11 +286,12 @@ class Standalone {
   }
   ~Standalone() {
     shutdown(listener_, SHUT_RDWR);
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
     close(listener_);
   }
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
   std::string request() {
+    thread_.join();
     return request_;
   }
 
