@@ -1,9 +1,11 @@
-// The challenge guard: HTTP-01 (RFC 8555 8.3) gets through, whatever filters, redirects and modules say, and nothing
-// else gets through with it. Always there, always first, on every listener. Decided on the raw path; everything under
-// the prefix that is not GET or HEAD of a token ends here.
+// The challenge guard: HTTP-01 (RFC 8555 8.3) gets through, whatever filters, redirects and modules
+// say, and nothing else gets through with it. Always there, always first, on every listener.
+// Decided on the raw path; everything under the prefix that is not GET or HEAD of a token ends
+// here.
 //
-// A token is looked for in the webroots, at a client in standalone mode, at the site's own upstream where it says so,
-// and last answered from an account's thumbprint. Files and sockets are touched off the worker.
+// A token is looked for in the webroots, at a client in standalone mode, at the site's own upstream
+// where it says so, and last answered from an account's thumbprint. Files and sockets are touched
+// off the worker.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -47,13 +49,15 @@ bool IsToken(std::string_view text) { return text.size() <= kMaxToken && IsBase6
 // RFC 8555 8.1: TOKEN.THUMBPRINT, blanks at the end aside (8.3). Nothing, or what is wrong with it.
 std::string_view FindFault(std::string_view token, std::string_view answer) {
   if (answer.size() != token.size() + 1 + kThumbprint) return "wrong length";
-  if (!answer.starts_with(token) || answer[token.size()] != '.') return "does not begin with the token and a dot";
+  if (!answer.starts_with(token) || answer[token.size()] != '.')
+    return "does not begin with the token and a dot";
   if (!IsBase64Url(answer.substr(token.size() + 1))) return "the thumbprint is no base64url";
   return {};
 }
 
 std::string_view TrimEnd(std::string_view text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ' || text.back() == '\t'))
+  while (!text.empty() &&
+         (text.back() == '\n' || text.back() == '\r' || text.back() == ' ' || text.back() == '\t'))
     text.remove_suffix(1);
   return text;
 }
@@ -64,8 +68,9 @@ int HexValue(char c) {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-// Whether some reader might take `path`, which does not begin with the prefix as it stands, for something below it:
-// escaped (also twice), with dot segments, doubled slashes, backslashes, parameters, or in another case.
+// Whether some reader might take `path`, which does not begin with the prefix as it stands, for
+// something below it: escaped (also twice), with dot segments, doubled slashes, backslashes,
+// parameters, or in another case.
 bool IsDisguised(std::string_view path) {
   auto is_suspicious = [](std::string_view text) {
     return text.find('%') != std::string_view::npos || text.find("/.") != std::string_view::npos ||
@@ -105,8 +110,8 @@ bool IsDisguised(std::string_view path) {
 
 // ---- limits
 
-// What is asked of all workers together: 20 requests a second for a host, 64 tokens under way. Never by source address:
-// authorities ask from several. Thread-safe.
+// What is asked of all workers together: 20 requests a second for a host, 64 tokens under way.
+// Never by source address: authorities ask from several. Thread-safe.
 class Gate {
  public:
   // False: 429. True: Leave() must follow.
@@ -132,7 +137,8 @@ class Gate {
     --under_way_;
   }
 
-  // Tokens that nobody has are told ten times a minute at most, with the number of those left out in between.
+  // Tokens that nobody has are told ten times a minute at most, with the number of those left out
+  // in between.
   std::optional<uint64_t> MayTellMiss() {
     auto now = Steady::now();
     std::lock_guard lock(mutex_);
@@ -172,7 +178,8 @@ struct Loopback {
   socklen_t length = 0;
 };
 
-// "127.0.0.1:8888", "[::1]:8888". Only loopback: a token must not become a way to ask other machines things.
+// "127.0.0.1:8888", "[::1]:8888". Only loopback: a token must not become a way to ask other
+// machines things.
 std::optional<Loopback> ParseLoopback(std::string_view text) {
   size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
@@ -183,14 +190,16 @@ std::optional<Loopback> ParseLoopback(std::string_view text) {
   if (host.starts_with('[') && host.ends_with(']')) {
     auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.storage);
     host = host.substr(1, host.size() - 2);
-    if (inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr) != 1 || !IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr))
+    if (inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr) != 1 ||
+        !IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr))
       return std::nullopt;
     v6->sin6_family = AF_INET6;
     v6->sin6_port = htons(static_cast<uint16_t>(*port));
     address.length = sizeof *v6;
   } else {
     auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
-    if (inet_pton(AF_INET, host.c_str(), &v4->sin_addr) != 1 || (ntohl(v4->sin_addr.s_addr) >> 24) != 127)
+    if (inet_pton(AF_INET, host.c_str(), &v4->sin_addr) != 1 ||
+        (ntohl(v4->sin_addr.s_addr) >> 24) != 127)
       return std::nullopt;
     v4->sin_family = AF_INET;
     v4->sin_port = htons(static_cast<uint16_t>(*port));
@@ -217,12 +226,14 @@ struct Options {
     } else if (word == "off") {
       mode = Mode::kOff;
     } else if (word != "auto") {
-      config.Fail("mode", "\"" + EscapeControl(word) + "\" is none of \"auto\", \"always\", \"off\"");
+      config.Fail("mode",
+                  "\"" + EscapeControl(word) + "\" is none of \"auto\", \"always\", \"off\"");
     }
     if (!standalone.empty()) {
       standalone_address = ParseLoopback(standalone);
       if (!standalone_address)
-        config.Fail("standalone", "\"" + EscapeControl(standalone) + "\" is no loopback address such as 127.0.0.1:8888");
+        config.Fail("standalone", "\"" + EscapeControl(standalone) +
+                                      "\" is no loopback address such as 127.0.0.1:8888");
     }
     if (!thumbprint.empty() && (thumbprint.size() != kThumbprint || !IsBase64Url(thumbprint)))
       config.Fail("thumbprint", "is not 43 letters of base64url");
@@ -256,17 +267,19 @@ int OpenBeneath(int root, const std::string& token) {
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   auto fd = static_cast<int>(syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
   if (fd >= 0 || (errno != ENOSYS && errno != EPERM)) return fd;
-  // Old kernels do not have it and old containers' filters do not know it. The folders' names are ours and the token has
-  // no slash, so step by step is the same.
+  // Old kernels do not have it and old containers' filters do not know it. The folders' names are
+  // ours and the token has no slash, so step by step is the same.
   OwnedFd well_known(openat(root, ".well-known", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!well_known) return -1;
-  OwnedFd folder(openat(well_known.get(), "acme-challenge", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  OwnedFd folder(
+      openat(well_known.get(), "acme-challenge", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!folder) return -1;
   return openat(folder.get(), token.c_str(), kOpenFlags);
 }
 
 // The file's bytes; nothing, with the reason in `fault` where it is worth telling.
-std::optional<std::string> ReadFromWebroot(const std::string& webroot, const std::string& token, std::string& fault) {
+std::optional<std::string> ReadFromWebroot(const std::string& webroot, const std::string& token,
+                                           std::string& fault) {
   OwnedFd root(open(webroot.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root) {
     fault = std::strerror(errno);
@@ -317,8 +330,8 @@ bool WaitFor(int fd, short events, Steady::time_point deadline) {
 }
 
 // GET over HTTP/1.0, which ends with the connection: all that a client in standalone mode needs.
-std::optional<std::string> AskStandalone(const Loopback& address, const std::string& host, const std::string& token,
-                                         std::string& fault) {
+std::optional<std::string> AskStandalone(const Loopback& address, const std::string& host,
+                                         const std::string& token, std::string& fault) {
   auto deadline = Steady::now() + kStandaloneTimeout;
   OwnedFd fd(socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   auto failed = [&](const char* what) {
@@ -337,7 +350,8 @@ std::optional<std::string> AskStandalone(const Loopback& address, const std::str
     if (error == ECONNREFUSED) return std::nullopt;
     if (error != 0) return failed(std::strerror(error));
   }
-  std::string out = "GET " + std::string(kPrefix) + token + " HTTP/1.0\r\nHost: " + host + "\r\nConnection: close\r\n\r\n";
+  std::string out = "GET " + std::string(kPrefix) + token + " HTTP/1.0\r\nHost: " + host +
+                    "\r\nConnection: close\r\n\r\n";
   for (size_t sent = 0; sent < out.size();) {
     ssize_t put = send(fd.get(), out.data() + sent, out.size() - sent, MSG_NOSIGNAL);
     if (put > 0) {
@@ -393,7 +407,8 @@ struct Search {
   }
 
  private:
-  bool Take(const std::optional<std::string>& found, const std::string& where, std::string_view fault) {
+  bool Take(const std::optional<std::string>& found, const std::string& where,
+            std::string_view fault) {
     std::string_view text = found ? TrimEnd(*found) : std::string_view();
     if (found) fault = FindFault(token, text);
     if (!fault.empty()) {
@@ -421,7 +436,8 @@ class AcmeChallenge final : public ExchangeFilter {
     const http::RequestHead& request = exchange.request();
     std::string_view path = request.path();
     if (!path.starts_with(kPrefix)) {
-      if (path != kPrefix.substr(0, kPrefix.size() - 1) && !IsDisguised(path)) return Verdict::kContinue;
+      if (path != kPrefix.substr(0, kPrefix.size() - 1) && !IsDisguised(path))
+        return Verdict::kContinue;
       return Refuse(exchange, 404, "not spelled as the challenge path is");
     }
     std::string_view token = path.substr(kPrefix.size());
@@ -463,9 +479,9 @@ class AcmeChallenge final : public ExchangeFilter {
 
  private:
   Verdict Refuse(Exchange& exchange, int status, std::string_view why) {
-    LOG_DEBUG("challenge_refused", "x={} client={} host={} status={} path={} reason={}", exchange.id(),
-              exchange.connection().client_address, exchange.request().authority, status,
-              EscapeControl(exchange.request().path()), why);
+    LOG_DEBUG("challenge_refused", "x={} client={} host={} status={} path={} reason={}",
+              exchange.id(), exchange.connection().client_address, exchange.request().authority,
+              status, EscapeControl(exchange.request().path()), why);
     exchange.ReplyStatus(status, kName);
     return Verdict::kStop;
   }
@@ -511,16 +527,17 @@ class AcmeChallenge final : public ExchangeFilter {
     std::string_view client = exchange.connection().client_address;
     const std::string& host = exchange.request().authority;
     if (!answered_by.empty()) {
-      LOG_INFO("challenge_answered", "token={} host={} client={} by={} status={} x={}", token_, host, client,
-               answered_by, status, exchange.id());
+      LOG_INFO("challenge_answered", "token={} host={} client={} by={} status={} x={}", token_,
+               host, client, answered_by, status, exchange.id());
     } else if (auto untold = options_.gate->MayTellMiss()) {
       // Something is there and cannot be used: whoever renews wants to know why.
       if (!faults_.empty()) {
-        LOG_WARN("challenge_answer_unusable", "token={} host={} client={} status={} x={} more={} why=\"{}\"", token_,
-                 host, client, status, exchange.id(), *untold, EscapeControl(faults_));
+        LOG_WARN("challenge_answer_unusable",
+                 "token={} host={} client={} status={} x={} more={} why=\"{}\"", token_, host,
+                 client, status, exchange.id(), *untold, EscapeControl(faults_));
       } else {
-        LOG_INFO("challenge_unknown_token", "token={} host={} client={} status={} x={} more={}", token_, host, client,
-                 status, exchange.id(), *untold);
+        LOG_INFO("challenge_unknown_token", "token={} host={} client={} status={} x={} more={}",
+                 token_, host, client, status, exchange.id(), *untold);
       }
     }
   }

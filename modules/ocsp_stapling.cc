@@ -1,6 +1,6 @@
-// Asks the authority's responder about each certificate in service and hands good answers on to be stapled. The last
-// good answer is on disk, so that the first handshake after a start is stapled although the responder may be down.
-// Control thread.
+// Asks the authority's responder about each certificate in service and hands good answers on to be
+// stapled. The last good answer is on disk, so that the first handshake after a start is stapled
+// although the responder may be down. Control thread.
 #include <algorithm>
 #include <map>
 #include <random>
@@ -23,7 +23,8 @@ struct Options {
 
 class OcspStapling final : public CertificateWatcher {
  public:
-  explicit OcspStapling(const Options& options) : options_(options), alive_(std::make_shared<bool>(true)) {}
+  explicit OcspStapling(const Options& options)
+      : options_(options), alive_(std::make_shared<bool>(true)) {}
 
   void OnBundle(CertificateEnv& env, const CertificateView& certificate,
                 std::function<void()> release) override {
@@ -40,7 +41,9 @@ class OcspStapling final : public CertificateWatcher {
     }
   }
 
-  void OnTimer(CertificateEnv& env, const CertificateView& certificate) override { OnRefresh(env, certificate); }
+  void OnTimer(CertificateEnv& env, const CertificateView& certificate) override {
+    OnRefresh(env, certificate);
+  }
 
   void OnRefresh(CertificateEnv& env, const CertificateView& certificate) override {
     auto found = entries_.find(certificate.sha256_hex);
@@ -71,7 +74,8 @@ class OcspStapling final : public CertificateWatcher {
     if (stored.empty()) return;
     auto result = env.VerifyOcsp(certificate, stored);
     if (!result) {
-      LOG_INFO("ocsp_stored_unusable", "certificate={} error={}", certificate.name, result.error().detail);
+      LOG_INFO("ocsp_stored_unusable", "certificate={} error={}", certificate.name,
+               result.error().detail);
       return;
     }
     if (result->state == OcspResult::State::kGood) {
@@ -89,7 +93,8 @@ class OcspStapling final : public CertificateWatcher {
     request.url = UrlFor(certificate, entry);
     request.method = "POST";
     request.body = *std::move(body);
-    request.headers = {"Content-Type: application/ocsp-request", "Accept: application/ocsp-response"};
+    request.headers = {"Content-Type: application/ocsp-request",
+                       "Accept: application/ocsp-response"};
     request.timeout = Seconds(10);
     request.max_bytes = 64 * 1024;
     entry.is_asking = true;
@@ -100,7 +105,8 @@ class OcspStapling final : public CertificateWatcher {
     });
   }
 
-  void OnFetched(CertificateEnv& env, const CertificateView& certificate, Result<FetchResponse> response) {
+  void OnFetched(CertificateEnv& env, const CertificateView& certificate,
+                 Result<FetchResponse> response) {
     auto found = entries_.find(certificate.sha256_hex);
     if (found == entries_.end()) return;
     Entry& entry = found->second;
@@ -146,24 +152,27 @@ class OcspStapling final : public CertificateWatcher {
     entry.is_good = false;
     env.AttachStaple(certificate, "");
     env.ReportState(certificate, "ocsp", "revoked", result.reason);
-    LOG_ERROR("certificate_revoked", "certificate={} site={} serial={} reason={} since={} source=ocsp",
-              certificate.name, certificate.site, certificate.serial_hex, result.reason,
+    LOG_ERROR("certificate_revoked",
+              "certificate={} site={} serial={} reason={} since={} source=ocsp", certificate.name,
+              certificate.site, certificate.serial_hex, result.reason,
               FormatIso8601(result.revoked_at));
     entry.Release();
   }
 
   // The last good answer stays in service until it expires; whoever staples looks at that.
-  void OnFailure(CertificateEnv& env, const CertificateView& certificate, Entry& entry, const std::string& why) {
+  void OnFailure(CertificateEnv& env, const CertificateView& certificate, Entry& entry,
+                 const std::string& why) {
     Millis delay = std::min(kLongestRetry, kFirstRetry * (1 << std::min(entry.failures, 6u)));
-    LOG_WARN("ocsp_failed", "certificate={} url={} error=\"{}\" retry_s={}", certificate.name, UrlFor(certificate, entry),
-             EscapeControl(why), delay.count() / 1000);
+    LOG_WARN("ocsp_failed", "certificate={} url={} error=\"{}\" retry_s={}", certificate.name,
+             UrlFor(certificate, entry), EscapeControl(why), delay.count() / 1000);
     ++entry.failures;
     if (!entry.is_good || entry.end <= env.now()) {
       entry.is_good = false;
       env.ReportState(certificate, "ocsp", "unknown", why);
     }
     env.CallAgain(certificate, delay);
-    // A must-staple leaf is no use without a staple; how long that is worth waiting for is not ours to say.
+    // A must-staple leaf is no use without a staple; how long that is worth waiting for is not ours
+    // to say.
     if (!certificate.has_must_staple) entry.Release();
   }
 
@@ -177,19 +186,22 @@ class OcspStapling final : public CertificateWatcher {
     entry.end = std::min(result.next_update, certificate.not_after);
   }
 
-  static WallTime DueTime(const Entry& entry) { return entry.this_update + (entry.end - entry.this_update) / 2; }
+  static WallTime DueTime(const Entry& entry) {
+    return entry.this_update + (entry.end - entry.this_update) / 2;
+  }
 
   Millis RefreshDelay(CertificateEnv& env, const Entry& entry) {
     // Spread, so that a fleet that started together does not ask together.
     std::uniform_real_distribution<double> spread(0.9, 1.1);
-    auto half = std::chrono::duration<double, std::milli>(entry.end - entry.this_update) / 2 * spread(random_);
+    auto half = std::chrono::duration<double, std::milli>(entry.end - entry.this_update) / 2 *
+                spread(random_);
     auto due = entry.this_update + std::chrono::duration_cast<Millis>(half);
     auto delay = std::chrono::duration_cast<Millis>(due - env.now());
     return std::clamp<Millis>(delay, kLeastRefresh, std::chrono::hours(24 * 7));
   }
 
   const Options& options_;
-  std::shared_ptr<bool> alive_;  // answers that come after us see that we are gone
+  std::shared_ptr<bool> alive_;           // answers that come after us see that we are gone
   std::map<std::string, Entry> entries_;  // by SHA-256 of the leaf
   std::minstd_rand random_{std::random_device{}()};
 };

@@ -1,5 +1,6 @@
-// Sends plain HTTP to https: 301 for GET and HEAD, 308 for the rest, so that a form that was posted stays posted. Sites
-// with certificates do this by themselves; this is for the routes of those that serve plain HTTP on purpose.
+// Sends plain HTTP to https: 301 for GET and HEAD, 308 for the rest, so that a form that was posted
+// stays posted. Sites with certificates do this by themselves; this is for the routes of those that
+// serve plain HTTP on purpose.
 #include "proxy/module/api.h"
 
 namespace {

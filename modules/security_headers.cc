@@ -1,5 +1,6 @@
-// Response fields that tell browsers to be careful. What the application itself says about a page stands, unless
-// `override` is set: it may know better, and a milder value in its place would take protection away.
+// Response fields that tell browsers to be careful. What the application itself says about a page
+// stands, unless `override` is set: it may know better, and a milder value in its place would take
+// protection away.
 #include "proxy/module/api.h"
 
 namespace {

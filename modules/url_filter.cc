@@ -1,5 +1,5 @@
-// Keeps paths shut: 403 for those that a glob of `deny` fits and none of `allow`. Judges exactly the path that is
-// forwarded, after its one normalisation, so that no spelling gets round it.
+// Keeps paths shut: 403 for those that a glob of `deny` fits and none of `allow`. Judges exactly
+// the path that is forwarded, after its one normalisation, so that no spelling gets round it.
 #include "proxy/module/api.h"
 
 namespace {
@@ -25,7 +25,8 @@ struct Options {
     }
   }
 
-  static void CheckGlobs(ConfigReader& config, std::string_view key, const std::vector<std::string>& globs) {
+  static void CheckGlobs(ConfigReader& config, std::string_view key,
+                         const std::vector<std::string>& globs) {
     for (const std::string& glob : globs) {
       if (glob.starts_with('/') || glob.starts_with('*')) continue;
       config.Fail(key, "\"" + EscapeControl(glob) + "\" fits no path; begin with / or *");

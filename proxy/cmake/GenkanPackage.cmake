@@ -2,7 +2,11 @@
 include(GNUInstallDirs)
 
 install(FILES LICENSE CHANGELOG.md README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
-install(DIRECTORY conf/ DESTINATION share/genkan OPTIONAL PATTERN genkan.service EXCLUDE)
+install(DIRECTORY conf/ DESTINATION share/genkan OPTIONAL PATTERN genkan.service EXCLUDE
+        PATTERN genkan.1 EXCLUDE PATTERN completions EXCLUDE)
+install(FILES conf/genkan.1 DESTINATION share/man/man1)
+install(FILES conf/completions/genkan.bash DESTINATION share/bash-completion/completions RENAME genkan)
+install(FILES conf/completions/_genkan DESTINATION share/zsh/vendor-completions)
 install(FILES conf/genkan.service DESTINATION lib/systemd/system)
 
 set(CPACK_GENERATOR DEB)

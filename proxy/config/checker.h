@@ -33,7 +33,8 @@ class Checker {
             std::initializer_list<std::string_view> known) {
     if (std::find(known.begin(), known.end(), word) != known.end()) return;
     std::string list;
-    for (std::string_view one : known) list += fmt::format("{}\"{}\"", list.empty() ? "" : ", ", one);
+    for (std::string_view one : known)
+      list += fmt::format("{}\"{}\"", list.empty() ? "" : ", ", one);
     Error(path, "\"{}\" is none of {}", EscapeControl(word), list);
   }
   // `name` must be one of `known`, which stand in [kind.NAME].
@@ -44,7 +45,8 @@ class Checker {
   void Texts(const std::string& path, const std::vector<std::string>& texts, std::string_view what);
   template <class Number>
   void Range(const std::string& path, Number number, Number least, Number most) {
-    if (number < least || number > most) Error(path, "{} is not from {} to {}", number, least, most);
+    if (number < least || number > most)
+      Error(path, "{} is not from {} to {}", number, least, most);
   }
   void Timeout(const std::string& path, Millis timeout);
   void Thumbprint(const std::string& path, std::string_view thumbprint);

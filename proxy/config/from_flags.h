@@ -1,4 +1,5 @@
-// A configuration without a file: `genkan run --cert … --upstream …`, or the same as GENKAN_… variables. Any thread.
+// A configuration without a file: `genkan run --cert … --upstream …`, or the same as GENKAN_…
+// variables. Any thread.
 #pragma once
 
 #include <string>
@@ -9,10 +10,10 @@
 namespace genkan::config {
 
 struct RunFlags {
-  std::vector<std::string> certs;         // --cert: lineage directories, files, globs
-  std::string upstream;                   // --upstream: a URL
-  std::string listen = ":443";            // --listen, with TLS
-  std::string http = ":80";               // --http, plain: challenges and the redirect; "off" for none
+  std::vector<std::string> certs;  // --cert: lineage directories, files, globs
+  std::string upstream;            // --upstream: a URL
+  std::string listen = ":443";     // --listen, with TLS
+  std::string http = ":80";        // --http, plain: challenges and the redirect; "off" for none
   std::vector<std::string> acme_webroot;  // --acme-webroot
   std::vector<std::string> names;         // --name; none: every host
 };

@@ -1,5 +1,5 @@
-// Options of module instances as the SDK wants them, over a table of the file or one that was put together. Immutable;
-// any thread.
+// Options of module instances as the SDK wants them, over a table of the file or one that was put
+// together. Immutable; any thread.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,8 @@ namespace genkan::config {
 // Over [module.NAME]: every key but "use".
 std::shared_ptr<const ModuleTable> MakeModuleTable(Value table, std::string path, std::string label,
                                                    std::string file);
-// For acme_challenge and ocsp_stapling, which are always there: the keys of [acme_challenge] and [ocsp] that are theirs.
+// For acme_challenge and ocsp_stapling, which are always there: the keys of [acme_challenge] and
+// [ocsp] that are theirs.
 std::shared_ptr<const ModuleTable> MakeAcmeChallengeTable(const AcmeChallenge& settings);
 std::shared_ptr<const ModuleTable> MakeOcspTable(const Ocsp& settings);
 

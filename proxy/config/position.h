@@ -8,11 +8,14 @@
 
 namespace genkan::config {
 
-// For messages: genkan.toml:12:3. Without a line, `file` is what to name instead: a flag, a variable.
+// For messages: genkan.toml:12:3. Without a line, `file` is what to name instead: a flag, a
+// variable.
 struct Position {
   std::string file;
   uint32_t line = 0, column = 0;
-  bool operator==(const Position&) const { return true; }  // never a difference between configurations
+  bool operator==(const Position&) const {
+    return true;
+  }  // never a difference between configurations
 
   std::string ToString() const;
 };
@@ -20,8 +23,11 @@ struct Position {
 // Each value's position by its path: "site[0].names[1]", "upstream.app.servers[0]".
 class Origins {
  public:
-  void Note(std::string path, Position position) { by_path_[std::move(path)] = std::move(position); }
-  // The position of this path, or of the nearest thing around it (the table, where a key is missing).
+  void Note(std::string path, Position position) {
+    by_path_[std::move(path)] = std::move(position);
+  }
+  // The position of this path, or of the nearest thing around it (the table, where a key is
+  // missing).
   Position Find(std::string_view path) const;
   bool Has(std::string_view path) const { return by_path_.find(path) != by_path_.end(); }
   bool operator==(const Origins&) const { return true; }

@@ -68,8 +68,9 @@ void ReadTls(TableReader& table, Tls& tls) {
   table.Read("min_version", tls.min_version);
   table.Read("ticket_keys", tls.ticket_keys);
   table.Read("unknown_name", tls.unknown_name);
-  table.ReadTable("client_certificates",
-                  [&](TableReader& inner) { ReadClientCertificates(inner, tls.client_certificates); });
+  table.ReadTable("client_certificates", [&](TableReader& inner) {
+    ReadClientCertificates(inner, tls.client_certificates);
+  });
 }
 
 void ReadListener(TableReader& table, const Limits& limits, Listener& listener) {
@@ -143,7 +144,8 @@ void ReadSite(TableReader& table, const Tls& tls, Site& site) {
   table.ReadTable("rewrite", [&](TableReader& inner) { ReadRewrite(inner, site.rewrite); });
   table.ReadSize("max_body", site.max_body);
   table.Read("modules", site.modules);
-  table.ReadTables("route", [&](TableReader& inner) { ReadRoute(inner, site.routes.emplace_back()); });
+  table.ReadTables("route",
+                   [&](TableReader& inner) { ReadRoute(inner, site.routes.emplace_back()); });
   table.ReadTable("tls", [&](TableReader& inner) {
     site.tls = tls;  // what it does not say is as for all
     ReadTls(inner, *site.tls);
@@ -244,8 +246,8 @@ void ReadModule(TableReader& table, ModuleInstance& instance) {
   instance.position = table.position();
   table.Read("use", instance.use);
   table.SkipAll();
-  instance.options = MakeModuleTable(table.value(), table.path(), "[" + table.path() + "]",
-                                     table.notes().file);
+  instance.options =
+      MakeModuleTable(table.value(), table.path(), "[" + table.path() + "]", table.notes().file);
 }
 
 void ReadTop(TableReader& table, Config& config) {
@@ -261,14 +263,14 @@ void ReadTop(TableReader& table, Config& config) {
   table.ReadTable("access_log", [&](TableReader& t) { ReadAccessLog(t, config.access_log); });
   table.ReadTable("admin", [&](TableReader& t) { t.Read("listen", config.admin.listen); });
   table.ReadTable("limits", [&](TableReader& t) { ReadLimits(t, config.limits); });
-  table.ReadTable("certificates", [&](TableReader& t) { ReadCertificates(t, config.certificates); });
+  table.ReadTable("certificates",
+                  [&](TableReader& t) { ReadCertificates(t, config.certificates); });
   table.ReadTable("tls", [&](TableReader& t) { ReadTls(t, config.tls); });
   table.ReadTables("listener", [&](TableReader& t) {
     ReadListener(t, config.limits, config.listeners.emplace_back());
   });
-  table.ReadTables("site", [&](TableReader& t) {
-    ReadSite(t, config.tls, config.sites.emplace_back());
-  });
+  table.ReadTables("site",
+                   [&](TableReader& t) { ReadSite(t, config.tls, config.sites.emplace_back()); });
   table.ReadNamedTables("upstream", [&](const std::string& name, TableReader& t) {
     config.upstreams.emplace_back().name = name;
     ReadUpstream(t, config.upstreams.back());
@@ -323,7 +325,8 @@ OrErrors<Config> ReadConfigText(std::string_view text, const std::string& file,
 
 Result<std::string> ReadText(const std::string& path) {
   constexpr size_t kMaxBytes = 16 * 1024 * 1024;
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), &std::fclose);
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"),
+                                                       &std::fclose);
   if (file == nullptr) {
     ErrorCode code = errno == ENOENT   ? ErrorCode::kNotFound
                      : errno == EACCES ? ErrorCode::kPermission
@@ -338,7 +341,8 @@ Result<std::string> ReadText(const std::string& path) {
     if (text.size() > kMaxBytes) return Fail(ErrorCode::kTooLarge, "{}: over 16 MiB", path);
     if (got < sizeof piece) break;
   }
-  if (std::ferror(file.get()) != 0) return Fail(ErrorCode::kIo, "{}: {}", path, std::strerror(errno));
+  if (std::ferror(file.get()) != 0)
+    return Fail(ErrorCode::kIo, "{}: {}", path, std::strerror(errno));
   return text;
 }
 

@@ -1,5 +1,5 @@
-// genkan.toml as structs: one small reader a table, each key one line. Says all that is wrong, not only the first thing.
-// Any thread; blocks on the file.
+// genkan.toml as structs: one small reader a table, each key one line. Says all that is wrong, not
+// only the first thing. Any thread; blocks on the file.
 #pragma once
 
 #include <string>
@@ -13,7 +13,8 @@
 
 namespace genkan::config {
 
-// The errors are lines, "genkan.toml:12:3: unknown key \"upstrem\" in [[site]]; did you mean \"upstream\"?".
+// The errors are lines, "genkan.toml:12:3: unknown key \"upstrem\" in [[site]]; did you mean
+// \"upstream\"?".
 template <class T>
 using OrErrors = tl::expected<T, std::vector<std::string>>;
 
@@ -25,13 +26,15 @@ struct Reading {
   Config config;
   std::vector<Problem> problems;
   bool is_readable = true;  // false: not even TOML
-  // The path of every key that was looked for, there or not; a test holds conf/genkan.toml against them.
+  // The path of every key that was looked for, there or not; a test holds conf/genkan.toml against
+  // them.
   std::vector<std::string> known_keys;
 };
 Reading Read(std::string_view text, const std::string& file,
              const Environment& environment = ProcessEnvironment());
 
-// Syntax, keys, types and variables alone. config/validate.h has LoadConfigFile, which also holds the values together.
+// Syntax, keys, types and variables alone. config/validate.h has LoadConfigFile, which also holds
+// the values together.
 OrErrors<Config> ReadConfigText(std::string_view text, const std::string& file,
                                 const Environment& environment = ProcessEnvironment());
 OrErrors<Config> ReadConfigFile(const std::string& path);

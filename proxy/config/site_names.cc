@@ -31,7 +31,8 @@ Status CheckSiteName(std::string_view name) {
       return Fail(ErrorCode::kInvalid, "\"{}\": write the name as clients send it, xn--…", name);
   }
   if (host.find("://") != std::string_view::npos || host.find('/') != std::string_view::npos)
-    return Fail(ErrorCode::kInvalid, "\"{}\" is a URL; a site has names alone", EscapeControl(name));
+    return Fail(ErrorCode::kInvalid, "\"{}\" is a URL; a site has names alone",
+                EscapeControl(name));
   if (host.find('*') != std::string_view::npos)
     return Fail(ErrorCode::kInvalid, "\"{}\": a wildcard is the whole first label, \"*.{}\"",
                 EscapeControl(name), "example.com");

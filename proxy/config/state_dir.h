@@ -8,8 +8,8 @@
 
 namespace genkan::config {
 
-// What the configuration says; otherwise /var/lib/genkan for root, and for others $STATE_DIRECTORY (systemd, its first
-// folder), $XDG_STATE_HOME/genkan, ~/.local/state/genkan.
+// What the configuration says; otherwise /var/lib/genkan for root, and for others $STATE_DIRECTORY
+// (systemd, its first folder), $XDG_STATE_HOME/genkan, ~/.local/state/genkan.
 std::string StateDir(const Config& config, bool is_root, const Environment& environment);
 
 }  // namespace genkan::config

@@ -57,11 +57,11 @@ const Value* TableReader::FindTables(std::string_view key) {
   if (value == nullptr) return nullptr;
   bool is_list = value->kind == Value::Kind::kArray;
   if (is_list) {
-    for (const Value& item : value->items)
-      is_list = is_list && item.kind == Value::Kind::kTable;
+    for (const Value& item : value->items) is_list = is_list && item.kind == Value::Kind::kTable;
   }
   if (is_list) return value;
-  FailAt(*value, Below(key), fmt::format("\"{}\" is written as [{}], once for each", key, Label(key)));
+  FailAt(*value, Below(key),
+         fmt::format("\"{}\" is written as [{}], once for each", key, Label(key)));
   return nullptr;
 }
 
@@ -128,8 +128,9 @@ void TableReader::Read(std::string_view key, std::vector<std::string>& value) {
     const Value& item = found->items[i];
     NoteItem(key, i, item);
     if (item.kind != Value::Kind::kString) {
-      FailAt(item, Below(key, i),
-             fmt::format("\"{}\"{} must hold strings, not {}", key, InTable(), Describe(item.kind)));
+      FailAt(
+          item, Below(key, i),
+          fmt::format("\"{}\"{} must hold strings, not {}", key, InTable(), Describe(item.kind)));
     } else {
       texts.push_back(item.text);
     }

@@ -1,6 +1,6 @@
-// Reads one table key by key: each Read names a key, gives the variable that holds its default, and leaves it alone
-// where the key is not there. Wrong types are noted with their position; Finish notes every key that nobody read.
-// Control thread; lives for one reading.
+// Reads one table key by key: each Read names a key, gives the variable that holds its default, and
+// leaves it alone where the key is not there. Wrong types are noted with their position; Finish
+// notes every key that nobody read. Control thread; lives for one reading.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,8 @@ struct ReadingNotes {
 
 class TableReader final : public ConfigReader {
  public:
-  // `path` is "" for the top, "site[0]", "upstream.app"; `label` is how messages call the table: "[[site]]".
+  // `path` is "" for the top, "site[0]", "upstream.app"; `label` is how messages call the table:
+  // "[[site]]".
   TableReader(const Value& table, std::string path, std::string label, ReadingNotes& notes);
   TableReader(const TableReader&) = delete;
   TableReader& operator=(const TableReader&) = delete;

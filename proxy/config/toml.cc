@@ -1,11 +1,10 @@
-// The only file that knows toml++: its tree becomes ours. Debian's shared library is built with exceptions and does not
-// link with TOML_EXCEPTIONS=0, so it is used as headers.
+// The only file that knows toml++: its tree becomes ours. Debian's shared library is built with
+// exceptions and does not link with TOML_EXCEPTIONS=0, so it is used as headers.
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
 #define TOML_ENABLE_FORMATTERS 1
-#include <toml++/toml.h>
-
 #include <fmt/core.h>
+#include <toml++/toml.h>
 
 #include <sstream>
 

@@ -60,7 +60,8 @@ Status CheckServerAddress(std::string_view address) {
   if (is_literal) {
     if (!host.ends_with(']') ||
         !net::Address::ParseHost(host.substr(1, host.size() - 2), static_cast<uint16_t>(*port)))
-      return Fail(ErrorCode::kInvalid, "\"{}\" is no IPv6 address in brackets", EscapeControl(host));
+      return Fail(ErrorCode::kInvalid, "\"{}\" is no IPv6 address in brackets",
+                  EscapeControl(host));
   } else if (!IsHostName(host)) {
     return Fail(ErrorCode::kInvalid, "\"{}\" is no host name or address", EscapeControl(host));
   }
@@ -87,7 +88,8 @@ Result<Upstream> ParseUpstreamUrl(std::string_view text) {
   size_t end = authority.find_first_of("/?#");
   if (end != std::string_view::npos && authority.substr(end) != "/")
     return Fail(ErrorCode::kInvalid,
-                "\"{}\": an upstream has no path, query or fragment; requests keep their own", shown);
+                "\"{}\": an upstream has no path, query or fragment; requests keep their own",
+                shown);
   authority = authority.substr(0, end);
   if (authority.find('@') != std::string_view::npos)
     return Fail(ErrorCode::kInvalid, "\"{}\": an upstream has no user or password", shown);

@@ -19,7 +19,8 @@ void Checker::Reference(const std::string& path, std::string_view kind, std::str
 }
 
 void Checker::Modules(const std::string& path, const std::vector<std::string>& names) {
-  // A module's own name stands for an instance with its defaults; a loaded module's is not known yet.
+  // A module's own name stands for an instance with its defaults; a loaded module's is not known
+  // yet.
   bool knows_all = !modules_.empty() && config_.load_modules.empty();
   std::vector<std::string_view> known = modules_;
   for (const ModuleInstance& instance : config_.modules) known.push_back(instance.name);
@@ -59,7 +60,8 @@ void Checker::Thumbprint(const std::string& path, std::string_view thumbprint) {
   for (char c : thumbprint)
     is_base64url = is_base64url && (IsAlpha(c) || IsDigit(c) || c == '-' || c == '_');
   if (!is_base64url)
-    Error(path, "\"{}\" is no account thumbprint: 43 letters of base64url", EscapeControl(thumbprint));
+    Error(path, "\"{}\" is no account thumbprint: 43 letters of base64url",
+          EscapeControl(thumbprint));
 }
 
 void CheckTls(Checker& check, const std::string& path, const Tls& tls, bool is_site) {
@@ -80,7 +82,8 @@ void CheckTls(Checker& check, const std::string& path, const Tls& tls, bool is_s
   std::string below = path + ".client_certificates";
   check.Word(below + ".verify", client.verify, {"off", "request", "require"});
   if (client.verify != "off" && client.ca.empty())
-    check.Error(below + ".ca", "client certificates need the authorities they come from: ca = [\"…\"]");
+    check.Error(below + ".ca",
+                "client certificates need the authorities they come from: ca = [\"…\"]");
   check.Texts(below + ".ca", client.ca, "path");
   check.Texts(below + ".crl", client.crl, "path");
 }
@@ -144,11 +147,13 @@ void CheckAdmin(Checker& check) {
     std::string path = fmt::format("admin.listen[{}]", i);
     auto address = net::Address::Parse(admin.listen[i]);
     if (!address) {
-      check.Error(path, "\"{}\" is no address; write \"unix:/run/genkan/admin.sock\" or \"127.0.0.1:9443\"",
-                  EscapeControl(admin.listen[i]));
+      check.Error(
+          path, "\"{}\" is no address; write \"unix:/run/genkan/admin.sock\" or \"127.0.0.1:9443\"",
+          EscapeControl(admin.listen[i]));
     } else if (address->is_ip() && !kLoopback4->Contains(*address) &&
                !kLoopback6->Contains(*address)) {
-      check.Warn(path, "the status page at \"{}\" can be read from other machines, without a password",
+      check.Warn(path,
+                 "the status page at \"{}\" can be read from other machines, without a password",
                  admin.listen[i]);
     }
   }
@@ -214,14 +219,17 @@ void CheckTop(Checker& check) {
     check.Error("access_log.output", "\"stdout\", \"stderr\", \"off\" or a path");
   const std::string& format = config.access_log.format;
   if (format != "combined" && format != "json" && format.find('{') == std::string::npos)
-    check.Error("access_log.format", "\"{}\" is none of \"combined\", \"json\", nor a format with {{fields}}",
+    check.Error("access_log.format",
+                "\"{}\" is none of \"combined\", \"json\", nor a format with {{fields}}",
                 EscapeControl(format));
   const Certificates& certificates = config.certificates;
   if (certificates.trust_store.empty())
     check.Error("certificates.trust_store", "\"system\", a file or a directory");
   check.Texts("certificates.pool", certificates.pool, "path");
-  check.Word("certificates.incomplete_at_start", certificates.incomplete_at_start, {"serve", "refuse"});
-  check.Word("certificates.incomplete_at_swap", certificates.incomplete_at_swap, {"serve", "refuse"});
+  check.Word("certificates.incomplete_at_start", certificates.incomplete_at_start,
+             {"serve", "refuse"});
+  check.Word("certificates.incomplete_at_swap", certificates.incomplete_at_swap,
+             {"serve", "refuse"});
   if (config.ocsp.first_response_wait > Millis(60'000))
     check.Error("ocsp.first_response_wait", "a start waits a minute at most");
   CheckLimits(check, "limits", config.limits);

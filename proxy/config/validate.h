@@ -1,5 +1,6 @@
-// Holds the values of a configuration against each other: names, addresses, words, limits. Looks at no file but the
-// configuration's own: what certificates are worth is for who reads them. Any thread.
+// Holds the values of a configuration against each other: names, addresses, words, limits. Looks at
+// no file but the configuration's own: what certificates are worth is for who reads them. Any
+// thread.
 #pragma once
 
 #include <string>
@@ -16,8 +17,8 @@ struct Findings {
   std::vector<Problem> errors, warnings;
 };
 
-// `modules`: the names of all modules; empty: references to modules are not checked (building the snapshot does), and
-// neither are they where load_modules may bring more.
+// `modules`: the names of all modules; empty: references to modules are not checked (building the
+// snapshot does), and neither are they where load_modules may bring more.
 Findings Validate(const Config& config, const std::vector<std::string_view>& modules = {});
 
 struct Checked {

@@ -11,7 +11,8 @@ namespace {
 
 void CheckUpstreamName(Checker& check, const std::string& path, const std::string& text) {
   if (IsUpstreamUrl(text)) {
-    if (auto parsed = ParseUpstreamUrl(text); !parsed) check.Error(path, "{}", parsed.error().detail);
+    if (auto parsed = ParseUpstreamUrl(text); !parsed)
+      check.Error(path, "{}", parsed.error().detail);
     return;
   }
   std::vector<std::string_view> known;
@@ -26,7 +27,8 @@ void CheckUpstreamName(Checker& check, const std::string& path, const std::strin
   check.Reference(path, "upstream", text, known);
 }
 
-// Paths compare with what is left after normalisation, so a prefix that normalisation would change fits nothing.
+// Paths compare with what is left after normalisation, so a prefix that normalisation would change
+// fits nothing.
 void CheckRoutePath(Checker& check, const std::string& at, const std::string& path) {
   if (!path.starts_with('/')) {
     check.Error(at, "\"{}\" does not begin with a slash", EscapeControl(path));
@@ -34,14 +36,16 @@ void CheckRoutePath(Checker& check, const std::string& at, const std::string& pa
   }
   if (path.find_first_of("?#\\") != std::string::npos || EscapeControl(path) != path ||
       path.find(' ') != std::string::npos) {
-    check.Error(at, "\"{}\" is no path: no query, fragment, blank or control byte", EscapeControl(path));
+    check.Error(at, "\"{}\" is no path: no query, fragment, blank or control byte",
+                EscapeControl(path));
     return;
   }
   std::vector<std::string_view> segments = Split(std::string_view(path).substr(1), '/');
   for (size_t i = 0; i < segments.size(); ++i) {
     bool is_last = i + 1 == segments.size();
     if (segments[i] == "." || segments[i] == ".." || (segments[i].empty() && !is_last)) {
-      check.Error(at, "\"{}\" fits no request: dot segments and double slashes are gone by then", path);
+      check.Error(at, "\"{}\" fits no request: dot segments and double slashes are gone by then",
+                  path);
       return;
     }
   }
@@ -67,7 +71,8 @@ void CheckCertificates(Checker& check, const std::string& site_path, const Site&
     const CertificateSource& source = site.certificates[i];
     std::string path = fmt::format("{}.certificates[{}]", site_path, i);
     if (source.path.empty() && source.certificate.empty())
-      check.Error(path, "a certificate needs a path: \"/etc/letsencrypt/live/…\" or certificate = \"…\"");
+      check.Error(path,
+                  "a certificate needs a path: \"/etc/letsencrypt/live/…\" or certificate = \"…\"");
     check.Word(path + ".chain", source.chain, {"auto", "short", "long", "by_client"});
   }
 }
@@ -75,7 +80,8 @@ void CheckCertificates(Checker& check, const std::string& site_path, const Site&
 void CheckNames(Checker& check, const std::string& site_path, const Site& site,
                 std::map<std::string, std::string>& seen) {
   if (site.names.empty())
-    check.Error(site_path + ".names", "a site needs names = [\"example.com\"], or [\"*\"] for every host");
+    check.Error(site_path + ".names",
+                "a site needs names = [\"example.com\"], or [\"*\"] for every host");
   for (size_t i = 0; i < site.names.size(); ++i) {
     std::string path = fmt::format("{}.names[{}]", site_path, i);
     if (auto status = CheckSiteName(site.names[i]); !status) {
@@ -112,12 +118,15 @@ void CheckSites(Checker& check) {
     CheckCertificates(check, path, site);
     has_certificate |= !site.certificates.empty();
     if (!site.certificates.empty() && !has_tls_listener)
-      check.Warn(path + ".certificates", "no [[listener]] has tls = true, so nobody sees this certificate");
+      check.Warn(path + ".certificates",
+                 "no [[listener]] has tls = true, so nobody sees this certificate");
     else if (site.redirects() && !has_tls_listener)
-      check.Warn(path + ".redirect_to_https", "redirects to https, where nothing listens with tls = true");
+      check.Warn(path + ".redirect_to_https",
+                 "redirects to https, where nothing listens with tls = true");
     if (!site.upstream.empty()) CheckUpstreamName(check, path + ".upstream", site.upstream);
     if (site.upstream.empty() && site.routes.empty() && site.modules.empty())
-      check.Error(path + ".upstream", "a site needs an upstream: a URL or the name of an [upstream.NAME]");
+      check.Error(path + ".upstream",
+                  "a site needs an upstream: a URL or the name of an [upstream.NAME]");
     if (site.challenge_to_upstream && site.upstream.empty())
       check.Error(path + ".challenge_to_upstream", "there is no upstream to pass challenges to");
     check.Thumbprint(path + ".thumbprint", site.thumbprint);
@@ -138,7 +147,8 @@ void CheckUpstreams(Checker& check) {
     for (char c : upstream.name)
       is_name = is_name && (IsAlpha(c) || IsDigit(c) || c == '-' || c == '_' || c == '.');
     if (!is_name)
-      check.Error(path, "\"{}\": a pool's name is letters, digits, - _ and .", EscapeControl(upstream.name));
+      check.Error(path, "\"{}\": a pool's name is letters, digits, - _ and .",
+                  EscapeControl(upstream.name));
     bool has_first_line = false;
     for (size_t i = 0; i < upstream.servers.size(); ++i) {
       const Server& server = upstream.servers[i];
@@ -159,7 +169,8 @@ void CheckUpstreams(Checker& check) {
     check.Word(path + ".balance", upstream.balance,
                {"round_robin", "least_connections", "consistent_hash"});
     check.Word(path + ".proxy_protocol", upstream.proxy_protocol, {"off", "v1", "v2"});
-    check.Word(path + ".underscore_headers", upstream.underscore_headers, {"drop", "pass", "refuse"});
+    check.Word(path + ".underscore_headers", upstream.underscore_headers,
+               {"drop", "pass", "refuse"});
     check.Range(path + ".max_connections", upstream.max_connections, 1u, 1'000'000u);
     check.Range(path + ".queue", upstream.queue, 0u, 1'000'000u);
     check.Timeout(path + ".queue_timeout", upstream.queue_timeout);

@@ -1,5 +1,5 @@
-// What a configuration file says, as a tree without the library that parsed it: every value and every key knows its
-// line and column. A value; any thread.
+// What a configuration file says, as a tree without the library that parsed it: every value and
+// every key knows its line and column. A value; any thread.
 #pragma once
 
 #include <cstdint>
@@ -47,10 +47,12 @@ Value MakeTable(std::vector<std::pair<std::string, Value>> members);
 // The value of an environment variable; nothing where it is not set.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
-// TOML 1.0 text as a tree. A syntax error is one problem, and the tree is empty: nothing behind it can be trusted.
+// TOML 1.0 text as a tree. A syntax error is one problem, and the tree is empty: nothing behind it
+// can be trusted.
 Value ParseToml(std::string_view text, const std::string& file, std::vector<Problem>& problems);
 
-// Replaces ${NAME} in every string by the variable and $$ by a dollar; an unset variable is a problem each.
+// Replaces ${NAME} in every string by the variable and $$ by a dollar; an unset variable is a
+// problem each.
 void SubstituteVariables(Value& value, const Environment& environment, const std::string& file,
                          std::vector<Problem>& problems);
 

@@ -23,7 +23,8 @@ Result<std::string> ReadFile(const std::string& path) {
   }
   if (!S_ISREG(status.st_mode)) return Fail(ErrorCode::kInvalid, "{}: no regular file", path);
   if (status.st_size > kMaxBytes) return Fail(ErrorCode::kTooLarge, "{}: over 256 MiB", path);
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), &std::fclose);
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"),
+                                                       &std::fclose);
   if (file == nullptr) return Fail(ErrorCode::kPermission, "{}: {}", path, std::strerror(errno));
   std::string bytes(static_cast<size_t>(status.st_size), '\0');
   bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file.get()));
@@ -42,7 +43,8 @@ std::string_view FindTag(std::string_view bytes) {
 Status CheckTag(const std::string& path, std::string_view tag) {
   if (tag == SdkAbiTag()) return {};
   return Fail(ErrorCode::kUnsupported,
-              "{}: built for another genkan; build it again with this one's headers and compiler (the module has "
+              "{}: built for another genkan; build it again with this one's headers and compiler "
+              "(the module has "
               "\"{}\", this genkan has \"{}\")",
               path, EscapeControl(tag), SdkAbiTag());
 }
@@ -52,7 +54,8 @@ Status CheckTag(const std::string& path, std::string_view tag) {
 Result<const ModuleEntry*> LoadModule(const std::string& path) {
   auto bytes = ReadFile(path);
   if (!bytes) return PassOn(bytes);
-  if (!bytes->starts_with("\x7f" "ELF"))
+  if (!bytes->starts_with("\x7f"
+                          "ELF"))
     return Fail(ErrorCode::kInvalid, "{}: no shared object", path);
   std::string_view tag = FindTag(*bytes);
   if (tag.empty()) return Fail(ErrorCode::kInvalid, "{}: no genkan module", path);
@@ -66,7 +69,8 @@ Result<const ModuleEntry*> LoadModule(const std::string& path) {
   const auto* entry = static_cast<const ModuleEntry*>(dlsym(handle, "genkan_module_entry"));
   if (exported_tag == nullptr || entry == nullptr)
     return Fail(ErrorCode::kInvalid, "{}: no genkan module: GENKAN_MODULE is missing", path);
-  if (auto status = CheckTag(path, std::string_view(exported_tag, strnlen(exported_tag, kMaxTag))); !status)
+  if (auto status = CheckTag(path, std::string_view(exported_tag, strnlen(exported_tag, kMaxTag)));
+      !status)
     return PassOn(status);
   return entry;
 }

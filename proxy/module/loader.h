@@ -1,6 +1,6 @@
-// Modules from shared objects (load_modules). A file is held against the SDK's ABI tag before the system opens it, so that
-// nothing of a foreign one ever runs, not even its initialisers. What was opened stays open: its code may be in use.
-// Control thread.
+// Modules from shared objects (load_modules). A file is held against the SDK's ABI tag before the
+// system opens it, so that nothing of a foreign one ever runs, not even its initialisers. What was
+// opened stays open: its code may be in use. Control thread.
 #pragma once
 
 #include <string>

@@ -18,13 +18,13 @@ extern const ModuleEntry genkan_module_acme_challenge;
 
 namespace {
 
+using ::testing::ElementsAre;
 using testing::FakeExchange;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using testing::ModuleOptions;
 using testing::ModuleUnderTest;
 using testing::WriteFile;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 const std::string kPrefix = "/.well-known/acme-challenge/";
 const std::string kToken = "tOkEn-_123";
@@ -82,8 +82,8 @@ TEST_F(AcmeChallenge, TheFirstWebrootThatHasItAnswers) {
 
 TEST_F(AcmeChallenge, EveryOtherPathPasses) {
   UseWebroot();
-  for (const char* path : {"/", "/a", "/.well-known/security.txt", "/.well-known/acme-challenges/x", "/a%20b/../c",
-                           "/%E3%81%82", "/a//b", "*", "/acme-challenge/x"})
+  for (const char* path : {"/", "/a", "/.well-known/security.txt", "/.well-known/acme-challenges/x",
+                           "/a%20b/../c", "/%E3%81%82", "/a//b", "*", "/acme-challenge/x"})
     EXPECT_EQ(StatusOf(path), 0) << path;
 }
 
@@ -92,21 +92,24 @@ TEST_F(AcmeChallenge, NothingElseUnderThePrefixGoesAnywhere) {
   Put(kToken, kAuthorization);
   WriteFile(dir_ / "root/secret", kAuthorization);
   for (const std::string& rest :
-       {std::string(""), kToken + "/", kToken + "/x", std::string("../../secret"), std::string("..%2f..%2fsecret"),
-        std::string("%2e%2e/secret"), kToken + "?x=1", kToken + "?", kToken + ".html", std::string("a%00b"),
-        std::string("a.b"), std::string("a+b"), std::string("a\\b"), std::string("a;b"), std::string(129, 'a')})
+       {std::string(""), kToken + "/", kToken + "/x", std::string("../../secret"),
+        std::string("..%2f..%2fsecret"), std::string("%2e%2e/secret"), kToken + "?x=1",
+        kToken + "?", kToken + ".html", std::string("a%00b"), std::string("a.b"),
+        std::string("a+b"), std::string("a\\b"), std::string("a;b"), std::string(129, 'a')})
     EXPECT_EQ(StatusOf(kPrefix + rest), 404) << rest;
 }
 
 TEST_F(AcmeChallenge, OtherSpellingsOfThePrefixGoNowhereEither) {
   UseWebroot();
   Put(kToken, kAuthorization);
-  for (const char* prefix :
-       {"/.well-known/acme-challenge", "/.well-known/acme%2Dchallenge/", "/%2ewell-known/acme-challenge/",
-        "/.well-known//acme-challenge/", "//.well-known/acme-challenge/", "/x/../.well-known/acme-challenge/",
-        "/./.well-known/acme-challenge/", "/.well-known%2facme-challenge/", "/%252ewell-known/acme-challenge/",
-        "/.well-known\\acme-challenge/", "/.WELL-known/Acme-Challenge/", "/.well-known;x/acme-challenge/%61"})
-    EXPECT_EQ(StatusOf(prefix + (prefix[std::strlen(prefix) - 1] == '/' ? kToken : "")), 404) << prefix;
+  for (const char* prefix : {"/.well-known/acme-challenge", "/.well-known/acme%2Dchallenge/",
+                             "/%2ewell-known/acme-challenge/", "/.well-known//acme-challenge/",
+                             "//.well-known/acme-challenge/", "/x/../.well-known/acme-challenge/",
+                             "/./.well-known/acme-challenge/", "/.well-known%2facme-challenge/",
+                             "/%252ewell-known/acme-challenge/", "/.well-known\\acme-challenge/",
+                             "/.WELL-known/Acme-Challenge/", "/.well-known;x/acme-challenge/%61"})
+    EXPECT_EQ(StatusOf(prefix + (prefix[std::strlen(prefix) - 1] == '/' ? kToken : "")), 404)
+        << prefix;
 }
 
 TEST_F(AcmeChallenge, OnlyGetAndHeadWithoutABody) {
@@ -151,9 +154,9 @@ TEST_F(AcmeChallenge, AFolderOnTheWayThatIsASymlinkIsNotFollowed) {
 TEST_F(AcmeChallenge, WhatIsNoKeyAuthorizationIsNotSent) {
   UseWebroot();
   for (const std::string& content :
-       {std::string(""), std::string("secret"), kToken, kToken + ".", kToken + ".short", "other." + kThumbprint,
-        kAuthorization + "x", kAuthorization + "\nroot:x:0:0", kToken + "." + std::string(42, 'T') + "!",
-        std::string(2000, 'x')}) {
+       {std::string(""), std::string("secret"), kToken, kToken + ".", kToken + ".short",
+        "other." + kThumbprint, kAuthorization + "x", kAuthorization + "\nroot:x:0:0",
+        kToken + "." + std::string(42, 'T') + "!", std::string(2000, 'x')}) {
     Put(kToken, content);
     EXPECT_EQ(StatusOf(kPrefix + kToken), 404) << content;
   }
@@ -278,7 +281,8 @@ class Standalone {
       int fd = accept(listener_, nullptr, nullptr);
       char bytes[4096];
       ssize_t got;
-      while (request_.find("\r\n\r\n") == std::string::npos && (got = read(fd, bytes, sizeof bytes)) > 0)
+      while (request_.find("\r\n\r\n") == std::string::npos &&
+             (got = read(fd, bytes, sizeof bytes)) > 0)
         request_.append(bytes, static_cast<size_t>(got));
       [[maybe_unused]] ssize_t put = write(fd, answer.data(), answer.size());
       close(fd);
@@ -309,13 +313,15 @@ TEST_F(AcmeChallenge, AsksAClientInStandaloneMode) {
   Pass(exchange);
   ASSERT_EQ(exchange.status(), 200);
   EXPECT_EQ(exchange.answers[0].body, kAuthorization);
-  EXPECT_THAT(standalone.request(), HasSubstr("GET " + kPrefix + kToken + " HTTP/1.0\r\nHost: a.test\r\n"));
+  EXPECT_THAT(standalone.request(),
+              HasSubstr("GET " + kPrefix + kToken + " HTTP/1.0\r\nHost: a.test\r\n"));
 }
 
 TEST_F(AcmeChallenge, AStandaloneClientsNonsenseIsNotSent) {
-  for (const std::string& answer :
-       {std::string("HTTP/1.0 200 OK\r\n\r\nsecret"), std::string("HTTP/1.0 404 Not Found\r\n\r\n" + kAuthorization),
-        std::string("HTTP/1.0 500 Oh\r\n\r\n" + kAuthorization), std::string("nonsense"), std::string()}) {
+  for (const std::string& answer : {std::string("HTTP/1.0 200 OK\r\n\r\nsecret"),
+                                    std::string("HTTP/1.0 404 Not Found\r\n\r\n" + kAuthorization),
+                                    std::string("HTTP/1.0 500 Oh\r\n\r\n" + kAuthorization),
+                                    std::string("nonsense"), std::string()}) {
     Standalone standalone(answer);
     Configure("standalone = \"" + standalone.address() + "\"");
     EXPECT_EQ(StatusOf(kPrefix + kToken), 404) << answer;
@@ -340,7 +346,8 @@ TEST_F(AcmeChallenge, NobodyInStandaloneModeIsNoTrouble) {
 }
 
 TEST_F(AcmeChallenge, StandaloneIsOnLoopbackAlone) {
-  for (const char* address : {"192.0.2.1:80", "localhost:80", "127.0.0.1", "127.0.0.1:0", "[2001:db8::1]:80", ":80"}) {
+  for (const char* address :
+       {"192.0.2.1:80", "localhost:80", "127.0.0.1", "127.0.0.1:0", "[2001:db8::1]:80", ":80"}) {
     auto options = ModuleOptions(std::string("standalone = \"") + address + "\"");
     EXPECT_THAT(ModuleUnderTest(genkan_module_acme_challenge, options.get()).errors,
                 ElementsAre(HasSubstr("test.toml:3:1: \"standalone\"")))
@@ -361,7 +368,8 @@ TEST_F(AcmeChallenge, LogsWhoAskedAndWhatAnswered) {
   StatusOf(kPrefix + kToken);
   SetLogObserver({});
   ASSERT_EQ(lines.size(), 2u);
-  EXPECT_THAT(lines[0], HasSubstr("challenge_answered token=" + kToken + " host=a.test client=192.0.2.1 by=webroot:/"));
+  EXPECT_THAT(lines[0], HasSubstr("challenge_answered token=" + kToken +
+                                  " host=a.test client=192.0.2.1 by=webroot:/"));
   EXPECT_THAT(lines[1], HasSubstr("challenge_answer_unusable"));
   EXPECT_THAT(lines[1], HasSubstr("wrong length"));
 }
@@ -379,7 +387,9 @@ TEST_F(AcmeChallenge, AWebrootThatIsNotThereIsSaid) {
 
 TEST_F(AcmeChallenge, TokensThatNobodyHasFillNoLog) {
   int lines = 0;
-  SetLogObserver([&](LogLevel level, std::string_view, std::string_view) { lines += level >= LogLevel::kInfo ? 1 : 0; });
+  SetLogObserver([&](LogLevel level, std::string_view, std::string_view) {
+    lines += level >= LogLevel::kInfo ? 1 : 0;
+  });
   Configure("");
   for (int i = 0; i < 50; ++i) {
     FakeExchange exchange(kPrefix + kToken);

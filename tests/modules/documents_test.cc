@@ -1,5 +1,5 @@
-// conf/ held against the modules: each of its files names only options that they read, and conf/genkan.toml has all of
-// them with their defaults.
+// conf/ held against the modules: each of its files names only options that they read, and
+// conf/genkan.toml has all of them with their defaults.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -47,9 +47,12 @@ TEST(ModuleDocuments, TheModulesThatAreAlwaysThereTakeTheirTables) {
   acme.standalone = "127.0.0.1:8888";
   acme.tls_alpn = "127.0.0.1:4443";
   acme.thumbprint = std::string(43, 'T');
-  EXPECT_THAT(Find("acme_challenge")->make()->Configure(config::MakeAcmeChallengeTable(acme).get()), IsEmpty());
+  EXPECT_THAT(Find("acme_challenge")->make()->Configure(config::MakeAcmeChallengeTable(acme).get()),
+              IsEmpty());
   acme.standalone = "192.0.2.1:80";
-  EXPECT_EQ(Find("acme_challenge")->make()->Configure(config::MakeAcmeChallengeTable(acme).get()).size(), 1u);
+  EXPECT_EQ(
+      Find("acme_challenge")->make()->Configure(config::MakeAcmeChallengeTable(acme).get()).size(),
+      1u);
   EXPECT_THAT(Find("ocsp_stapling")->make()->Configure(config::MakeOcspTable({}).get()), IsEmpty());
 }
 
@@ -84,7 +87,9 @@ class DefaultsReader final : public ModuleTable, private ConfigReader {
   void Read(std::string_view key, std::vector<std::string>& value) override { Compare(key, value); }
   void Read(std::string_view key, Millis& value) override { Compare(key, value); }
   void ReadSize(std::string_view key, uint64_t&) override { keys_.insert(std::string(key)); }
-  void Fail(std::string_view key, std::string_view what) override { ADD_FAILURE() << key << ": " << what; }
+  void Fail(std::string_view key, std::string_view what) override {
+    ADD_FAILURE() << key << ": " << what;
+  }
 
   const ModuleTable& file_;
   std::set<std::string>& keys_;
@@ -97,10 +102,13 @@ TEST(ModuleDocuments, TheFileOfEveryKeyHasThoseOfTheModules) {
   for (const config::ModuleInstance& instance : config->modules) {
     shown.insert(instance.use);
     std::set<std::string> keys;
-    Find(instance.use)->make()->Configure(std::make_unique<DefaultsReader>(*instance.options, keys).get());
+    Find(instance.use)
+        ->make()
+        ->Configure(std::make_unique<DefaultsReader>(*instance.options, keys).get());
     // The file's table, asked for nothing, complains of every key that it has.
     auto complaints = instance.options->Visit([](void*, ConfigReader&) {}, nullptr);
-    EXPECT_EQ(complaints.size(), keys.size()) << instance.use << " reads other keys than conf/genkan.toml shows";
+    EXPECT_EQ(complaints.size(), keys.size())
+        << instance.use << " reads other keys than conf/genkan.toml shows";
   }
   for (const ModuleEntry* entry : BuiltinModules()) {
     std::string_view name = entry->name;

@@ -10,10 +10,10 @@ extern const ModuleEntry genkan_module_ocsp_stapling;
 
 namespace {
 
-using testing::FakeCertificateEnv;
-using testing::ModuleUnderTest;
 using ::testing::ElementsAre;
+using testing::FakeCertificateEnv;
 using ::testing::IsEmpty;
+using testing::ModuleUnderTest;
 
 constexpr Millis kDay{86'400'000};
 
@@ -133,7 +133,8 @@ TEST_F(OcspStapling, FailuresAreRetriedAfterAMinuteDoublingToAnHourAtTheNextResp
   int64_t minutes[] = {1, 2, 4, 8, 16, 32, 60, 60};
   for (size_t i = 0; i < std::size(minutes); ++i) {
     ASSERT_EQ(env_.fetches.size(), 1u);
-    EXPECT_EQ(env_.fetches[0].request.url, i % 2 == 0 ? "http://ocsp.test/1" : "http://ocsp.test/2");
+    EXPECT_EQ(env_.fetches[0].request.url,
+              i % 2 == 0 ? "http://ocsp.test/1" : "http://ocsp.test/2");
     env_.Answer(Result<FetchResponse>(genkan::Fail(ErrorCode::kTimeout, "timeout")));
     EXPECT_EQ(env_.timer, Millis(minutes[i] * 60'000)) << i;
     watcher_->OnTimer(env_, certificate_);

@@ -9,11 +9,11 @@ extern const ModuleEntry genkan_module_redirect_https;
 
 namespace {
 
+using ::testing::ElementsAre;
 using testing::FakeExchange;
+using ::testing::HasSubstr;
 using testing::ModuleOptions;
 using testing::ModuleUnderTest;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 
 Verdict Pass(FakeExchange& exchange, const std::string& keys = "") {
   auto options = ModuleOptions(keys);
@@ -23,7 +23,9 @@ Verdict Pass(FakeExchange& exchange, const std::string& keys = "") {
 }
 
 std::string LocationOf(const FakeExchange& exchange) {
-  return exchange.answers.empty() ? "" : std::string(exchange.answers[0].head.headers.Get("location").value_or(""));
+  return exchange.answers.empty()
+             ? ""
+             : std::string(exchange.answers[0].head.headers.Get("location").value_or(""));
 }
 
 TEST(RedirectHttps, TlsPasses) {

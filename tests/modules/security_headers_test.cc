@@ -9,11 +9,11 @@ extern const ModuleEntry genkan_module_security_headers;
 
 namespace {
 
+using ::testing::ElementsAre;
 using testing::FakeExchange;
+using ::testing::HasSubstr;
 using testing::ModuleOptions;
 using testing::ModuleUnderTest;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 
 void Pass(FakeExchange& exchange, const std::string& keys = "") {
   auto options = ModuleOptions(keys);
@@ -67,7 +67,8 @@ TEST(SecurityHeaders, ALineBreakInAValueIsAnError) {
 }
 
 TEST(SecurityHeaders, CostsNothingOnRequests) {
-  EXPECT_EQ(ModuleUnderTest(genkan_module_security_headers, nullptr).hooks(), unsigned{kHookResponseHead});
+  EXPECT_EQ(ModuleUnderTest(genkan_module_security_headers, nullptr).hooks(),
+            unsigned{kHookResponseHead});
 }
 
 }  // namespace

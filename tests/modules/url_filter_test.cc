@@ -9,12 +9,12 @@ extern const ModuleEntry genkan_module_url_filter;
 
 namespace {
 
-using testing::FakeExchange;
-using testing::ModuleOptions;
-using testing::ModuleUnderTest;
 using ::testing::ElementsAre;
+using testing::FakeExchange;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::ModuleOptions;
+using testing::ModuleUnderTest;
 
 // The status that the filter answers with; 0 where it lets the request pass.
 int Judge(const std::string& keys, const std::string& path, const std::string& method = "GET") {
@@ -25,7 +25,8 @@ int Judge(const std::string& keys, const std::string& path, const std::string& m
   exchange.request_head.method = method;
   auto filter = module.MakeFilter();
   Verdict verdict = filter->OnRequestHead(exchange);
-  EXPECT_EQ(verdict == Verdict::kStop, exchange.status() != 0) << "an answer and kStop belong together";
+  EXPECT_EQ(verdict == Verdict::kStop, exchange.status() != 0)
+      << "an answer and kStop belong together";
   return exchange.status();
 }
 
@@ -49,7 +50,8 @@ TEST(UrlFilter, DotfilesAreSegmentsThatBeginWithADot) {
   EXPECT_EQ(Judge("deny_dotfiles = true", "/.git/config"), 403);
   EXPECT_EQ(Judge("deny_dotfiles = true", "/a/.env"), 403);
   EXPECT_EQ(Judge("deny_dotfiles = true", "/a/b.c"), 0);
-  EXPECT_EQ(Judge("deny_dotfiles = true\nallow = [\"/.well-known/*\"]", "/.well-known/security.txt"), 0);
+  EXPECT_EQ(
+      Judge("deny_dotfiles = true\nallow = [\"/.well-known/*\"]", "/.well-known/security.txt"), 0);
   EXPECT_EQ(Judge("", "/.git/config"), 0);
 }
 
@@ -77,14 +79,17 @@ TEST(UrlFilter, APathThatMayNotBeJudgedIs400) {
   EXPECT_EQ(exchange.status(), 400);
 }
 
-TEST(UrlFilter, OptionsOfTheServerAsAWholeHasNoPath) { EXPECT_EQ(Judge("deny = [\"*\"]", "*", "OPTIONS"), 0); }
+TEST(UrlFilter, OptionsOfTheServerAsAWholeHasNoPath) {
+  EXPECT_EQ(Judge("deny = [\"*\"]", "*", "OPTIONS"), 0);
+}
 
 TEST(UrlFilter, RulesThatFitNothingAreErrors) {
   auto options = ModuleOptions("deny = [\"wp-admin\"]\nmethods = [\"post\"]\ndenny = []");
   ModuleUnderTest module(genkan_module_url_filter, options.get());
-  EXPECT_THAT(module.errors, ElementsAre(HasSubstr("test.toml:3:1: \"deny\": \"wp-admin\" fits no path"),
-                                         HasSubstr("test.toml:4:1: \"methods\": \"post\""),
-                                         HasSubstr("test.toml:5:1: unknown key \"denny\"")));
+  EXPECT_THAT(module.errors,
+              ElementsAre(HasSubstr("test.toml:3:1: \"deny\": \"wp-admin\" fits no path"),
+                          HasSubstr("test.toml:4:1: \"methods\": \"post\""),
+                          HasSubstr("test.toml:5:1: unknown key \"denny\"")));
 }
 
 TEST(UrlFilter, CostsNothingOnResponses) {

@@ -1,5 +1,5 @@
-// A CertificateEnv for tests of watchers: time stands still, fetches wait for the test to answer them, OCSP responses
-// are words ("good", "revoked", "unknown"; anything else fails to verify).
+// A CertificateEnv for tests of watchers: time stands still, fetches wait for the test to answer
+// them, OCSP responses are words ("good", "revoked", "unknown"; anything else fails to verify).
 #pragma once
 
 #include <map>
@@ -48,7 +48,8 @@ class FakeCertificateEnv final : public CertificateEnv {
   }
   void ReportState(const CertificateView&, std::string_view source, std::string_view word,
                    std::string_view why) override {
-    reports.push_back(std::string(source) + " " + std::string(word) + (why.empty() ? "" : " ") + std::string(why));
+    reports.push_back(std::string(source) + " " + std::string(word) + (why.empty() ? "" : " ") +
+                      std::string(why));
   }
   void CallAgain(const CertificateView&, Millis delay) override { timer = delay; }
 

@@ -1,5 +1,5 @@
-// An Exchange for tests of modules: what it was asked is kept, what it answers is set. Offloaded work runs at once, or
-// when the test says RunOffloaded().
+// An Exchange for tests of modules: what it was asked is kept, what it answers is set. Offloaded
+// work runs at once, or when the test says RunOffloaded().
 #pragma once
 
 #include <optional>
@@ -25,7 +25,9 @@ class FakeExchange final : public Exchange {
     request_head.authority = "a.test";
     request_head.target = "/";
   }
-  explicit FakeExchange(std::string target) : FakeExchange() { request_head.target = std::move(target); }
+  explicit FakeExchange(std::string target) : FakeExchange() {
+    request_head.target = std::move(target);
+  }
 
   const ConnectionView& connection() const override { return view; }
   http::RequestHead& request() override { return request_head; }
@@ -66,7 +68,9 @@ class FakeExchange final : public Exchange {
   }
 
   // Of the only answer there should be; 0 without one.
-  int status() const { return answers.size() == 1 ? answers[0].status : -static_cast<int>(answers.size()); }
+  int status() const {
+    return answers.size() == 1 ? answers[0].status : -static_cast<int>(answers.size());
+  }
 
   ConnectionView view;
   http::RequestHead request_head;

@@ -8,7 +8,8 @@
 
 namespace genkan::testing {
 
-// `keys`: the lines below [module.m]. Null where they are no TOML; the test then fails at the module's defaults.
+// `keys`: the lines below [module.m]. Null where they are no TOML; the test then fails at the
+// module's defaults.
 inline std::shared_ptr<const ModuleTable> ModuleOptions(const std::string& keys) {
   auto config = config::ReadConfigText("[module.m]\nuse = \"m\"\n" + keys + "\n", "test.toml");
   return config ? config->modules.at(0).options : nullptr;

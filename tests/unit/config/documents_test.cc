@@ -1,5 +1,5 @@
-// What the tree says of the configuration, held against the code: conf/genkan.toml names every key with its default,
-// and every TOML block of every document is one that genkan takes.
+// What the tree says of the configuration, held against the code: conf/genkan.toml names every key
+// with its default, and every TOML block of every document is one that genkan takes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -21,7 +21,8 @@ const Environment kEveryVariable = [](const std::string& name) -> std::optional<
   return name;
 };
 
-// Of those in modules/; what each of them reads is held against the documents by tests/modules/documents_test.cc.
+// Of those in modules/; what each of them reads is held against the documents by
+// tests/modules/documents_test.cc.
 const std::vector<std::string_view> kModules = {"url_filter", "redirect_https", "security_headers"};
 
 std::string Join(const std::vector<std::string>& lines) {
@@ -30,7 +31,8 @@ std::string Join(const std::vector<std::string>& lines) {
   return text;
 }
 
-// "site[0].route[1].path" and "upstream.app.servers[0].weight" without numbers and names of their own.
+// "site[0].route[1].path" and "upstream.app.servers[0].weight" without numbers and names of their
+// own.
 std::string KeyOf(std::string_view path) {
   std::string key;
   bool is_in_index = false;
@@ -59,8 +61,8 @@ TEST(ConfigDocuments, TheFileOfEveryKeyHasEveryKey) {
   EXPECT_GT(known.size(), 100u);
   for (const std::string& key : known) {
     if (shown.count(key) != 0) continue;
-    // A key whose default depends on others stands there as a comment; the tables that a listener, a site or a pool
-    // may have of its own are said to be as the global ones.
+    // A key whose default depends on others stands there as a comment; the tables that a listener,
+    // a site or a pool may have of its own are said to be as the global ones.
     std::string last = key.substr(key.rfind('.') + 1);
     bool is_comment = text.find("\n# " + last + " ") != std::string::npos;
     bool is_like_global = key == "listener.limits" || key == "site.tls";
@@ -135,11 +137,13 @@ struct Document {
 // Every ```toml block of every *.md, and every file *.toml in conf/.
 std::vector<Document> FindDocuments() {
   std::vector<Document> documents;
-  for (auto it = fs::recursive_directory_iterator(kRoot); it != fs::recursive_directory_iterator(); ++it) {
+  for (auto it = fs::recursive_directory_iterator(kRoot); it != fs::recursive_directory_iterator();
+       ++it) {
     std::string name = it->path().filename().string();
     if (it->is_directory()) {
       // What a build or a tool left is no document of ours.
-      if (name.starts_with('.') || name.starts_with("build") || name == "node_modules") it.disable_recursion_pending();
+      if (name.starts_with('.') || name.starts_with("build") || name == "node_modules")
+        it.disable_recursion_pending();
       continue;
     }
     std::string shown = fs::relative(it->path(), kRoot).string();

@@ -102,16 +102,19 @@ enable = true
       ElementsAre(
           "genkan.toml:2:1: unknown key \"worker\" at the top; did you mean \"workers\"?",
           "genkan.toml:4:1: unknown key \"adress\" in [[listener]]; did you mean \"address\"?",
-          "genkan.toml:7:13: unknown key \"lokation\" in [site.rewrite]; did you mean \"location\"?",
+          "genkan.toml:7:13: unknown key \"lokation\" in [site.rewrite]; did you mean "
+          "\"location\"?",
           "genkan.toml:8:42: unknown key \"cey\" in [[site.certificates]]; did you mean \"key\"?",
           "genkan.toml:10:1: unknown key \"pathh\" in [[site.route]]; did you mean \"path\"?",
-          "genkan.toml:12:1: unknown key \"verifi\" in [site.tls.client_certificates]; did you mean "
+          "genkan.toml:12:1: unknown key \"verifi\" in [site.tls.client_certificates]; did you "
+          "mean "
           "\"verify\"?",
           "genkan.toml:14:14: unknown key \"addres\" in [[upstream.servers]]; did you mean "
           "\"address\"?",
           "genkan.toml:15:18: unknown key \"pat\" in [upstream.app.health_check]; did you mean "
           "\"path\"?",
-          "genkan.toml:16:9: unknown key \"verifx\" in [upstream.app.tls]; did you mean \"verify\"?",
+          "genkan.toml:16:9: unknown key \"verifx\" in [upstream.app.tls]; did you mean "
+          "\"verify\"?",
           "genkan.toml:18:1: unknown key \"enable\" in [ocsp]; did you mean \"enabled\"?"));
 }
 
@@ -170,7 +173,8 @@ TEST(ConfigReader, ANulByteIsRefused) {
 }
 
 TEST(ConfigReader, WrongTypes) {
-  EXPECT_THAT(Errors(R"(
+  EXPECT_THAT(
+      Errors(R"(
 trusted_proxies = "10.0.0.0/8"
 load_modules = [1]
 drain_timeout = 30
@@ -182,12 +186,12 @@ app = "x"
 [limits]
 header_count = -1
 )"),
-              ElementsAre(HasSubstr(":2:19: \"trusted_proxies\" is a list; write [\"10.0.0.0/8\"]"),
-                          HasSubstr(":3:17: \"load_modules\""), HasSubstr(":4:17: \"drain_timeout\""),
-                          HasSubstr(":5:8: \"site\" is written as [[site]]"),
-                          HasSubstr("\"listener\" is written as [[listener]]"),
-                          HasSubstr(":9:1: \"app\" is no table; write [upstream.NAME]"),
-                          HasSubstr(":11:16: \"header_count\": -1 is out of range")));
+      ElementsAre(HasSubstr(":2:19: \"trusted_proxies\" is a list; write [\"10.0.0.0/8\"]"),
+                  HasSubstr(":3:17: \"load_modules\""), HasSubstr(":4:17: \"drain_timeout\""),
+                  HasSubstr(":5:8: \"site\" is written as [[site]]"),
+                  HasSubstr("\"listener\" is written as [[listener]]"),
+                  HasSubstr(":9:1: \"app\" is no table; write [upstream.NAME]"),
+                  HasSubstr(":11:16: \"header_count\": -1 is out of range")));
 }
 
 TEST(ConfigReader, TheWholeOfASite) {
@@ -305,9 +309,10 @@ size = "1KiB"
 TEST(ConfigReader, AModulesErrorsHavePositionsToo) {
   Config config = Parse("[module.m]\nuse = \"x\"\ndenny = [\"/a\"]\nnumber = -1\n");
   Options options;
-  EXPECT_THAT(Visit(*config.FindModule("m")->options, options),
-              ElementsAre("genkan.toml:3:1: unknown key \"denny\" in [module.m]; did you mean \"deny\"?",
-                          "genkan.toml:4:1: \"number\": below nothing"));
+  EXPECT_THAT(
+      Visit(*config.FindModule("m")->options, options),
+      ElementsAre("genkan.toml:3:1: unknown key \"denny\" in [module.m]; did you mean \"deny\"?",
+                  "genkan.toml:4:1: \"number\": below nothing"));
 }
 
 TEST(ConfigReader, EqualTextGivesEqualConfigurationsWhereverItStands) {

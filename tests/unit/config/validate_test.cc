@@ -49,7 +49,8 @@ TEST(Validate, AGoodConfigurationHasNoErrorsAndNoWarnings) {
 }
 
 TEST(Validate, AnEmptyFileListensOnNothingAndServesNothing) {
-  EXPECT_THAT(Errors(""), ElementsAre(HasSubstr("g:1:1: no [[listener]]"), HasSubstr("g:1:1: no [[site]]")));
+  EXPECT_THAT(Errors(""),
+              ElementsAre(HasSubstr("g:1:1: no [[listener]]"), HasSubstr("g:1:1: no [[site]]")));
 }
 
 TEST(Validate, ThreeMistakesAreThreeLines) {
@@ -79,17 +80,19 @@ TEST(Validate, TwoDefaultSites) {
 }
 
 TEST(Validate, UnknownPoolsAndModulesAreNamedWithWhatWasMeant) {
-  EXPECT_THAT(ErrorsWith(R"([[site]]
+  EXPECT_THAT(
+      ErrorsWith(R"([[site]]
 names = ["b.test"]
 upstream = "apq"
 modules = ["filtr", "nothing_like_it"]
 [module.filter]
 use = "url_filtre"
 )"),
-              ElementsAre(HasSubstr("g:15:1: there is no [upstream.apq]; did you mean \"app\"?"),
-                          HasSubstr("g:16:12: there is no [module.filtr]; did you mean \"filter\"?"),
-                          HasSubstr("g:16:21: there is no [module.nothing_like_it]"),
-                          HasSubstr("g:18:1: there is no module \"url_filtre\"; did you mean \"url_filter\"?")));
+      ElementsAre(
+          HasSubstr("g:15:1: there is no [upstream.apq]; did you mean \"app\"?"),
+          HasSubstr("g:16:12: there is no [module.filtr]; did you mean \"filter\"?"),
+          HasSubstr("g:16:21: there is no [module.nothing_like_it]"),
+          HasSubstr("g:18:1: there is no module \"url_filtre\"; did you mean \"url_filter\"?")));
 }
 
 TEST(Validate, AnAddressInPlaceOfAPoolIsAUrlWithoutItsScheme) {
@@ -98,16 +101,20 @@ TEST(Validate, AnAddressInPlaceOfAPoolIsAUrlWithoutItsScheme) {
 }
 
 TEST(Validate, UpstreamUrls) {
-  for (const char* good : {"http://127.0.0.1", "http://127.0.0.1:8080/", "https://app.internal:8443",
-                           "http://[::1]:80", "unix:/run/app.sock", "h2c://127.0.0.1:50051"}) {
-    EXPECT_THAT(ErrorsWith(std::string("[[site]]\nnames=[\"b.test\"]\nupstream=\"") + good + "\"\n"),
-                IsEmpty())
+  for (const char* good :
+       {"http://127.0.0.1", "http://127.0.0.1:8080/", "https://app.internal:8443",
+        "http://[::1]:80", "unix:/run/app.sock", "h2c://127.0.0.1:50051"}) {
+    EXPECT_THAT(
+        ErrorsWith(std::string("[[site]]\nnames=[\"b.test\"]\nupstream=\"") + good + "\"\n"),
+        IsEmpty())
         << good;
   }
-  for (const char* bad : {"ftp://127.0.0.1", "http://127.0.0.1/app", "http://a@b", "http://", "http://a:0",
-                          "http://a:65536", "http://[::1", "http://a b", "http://a?x", "unix:"}) {
-    EXPECT_EQ(ErrorsWith(std::string("[[site]]\nnames=[\"b.test\"]\nupstream=\"") + bad + "\"\n").size(),
-              1u)
+  for (const char* bad :
+       {"ftp://127.0.0.1", "http://127.0.0.1/app", "http://a@b", "http://", "http://a:0",
+        "http://a:65536", "http://[::1", "http://a b", "http://a?x", "unix:"}) {
+    EXPECT_EQ(
+        ErrorsWith(std::string("[[site]]\nnames=[\"b.test\"]\nupstream=\"") + bad + "\"\n").size(),
+        1u)
         << bad;
   }
 }
@@ -116,9 +123,11 @@ TEST(Validate, NamesOfSites) {
   auto errors = [](const std::string& name) {
     return ErrorsWith("[[site]]\nupstream = \"app\"\nnames = [\"" + name + "\"]\n");
   };
-  for (const char* good : {"*", "*.b.test", "b.test", "xn--wgv71a.test", "192.0.2.1", "::1", "localhost", "a_b.test"})
+  for (const char* good :
+       {"*", "*.b.test", "b.test", "xn--wgv71a.test", "192.0.2.1", "::1", "localhost", "a_b.test"})
     EXPECT_THAT(errors(good), IsEmpty()) << good;
-  for (const char* bad : {"", "a.*.test", "b*.test", "https://b.test", "b.test/x", "日本.test", "-a.test", "a..test"})
+  for (const char* bad :
+       {"", "a.*.test", "b*.test", "https://b.test", "b.test/x", "日本.test", "-a.test", "a..test"})
     EXPECT_EQ(errors(bad).size(), 1u) << bad;
 }
 
@@ -126,13 +135,16 @@ TEST(Validate, ListenersThatClash) {
   EXPECT_THAT(ErrorsWith("[[listener]]\naddress = \":443\"\n"),
               ElementsAre(HasSubstr("g:14:1: \":443\" is listened on already, at g:5:1")));
   EXPECT_THAT(ErrorsWith("[[listener]]\naddress = \"127.0.0.1:443\"\n"), IsEmpty());
-  EXPECT_THAT(ErrorsWith("[[listener]]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n"),
-              IsEmpty())
+  EXPECT_THAT(
+      ErrorsWith(
+          "[[listener]]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n"),
+      IsEmpty())
       << "port 0 is a new one each time";
 }
 
 TEST(Validate, WordsThatAreNone) {
-  EXPECT_THAT(Errors(R"(
+  EXPECT_THAT(
+      Errors(R"(
 trusted_proxies = ["10.0.0.0/33"]
 [log]
 level = "loud"
@@ -163,23 +175,26 @@ protocol = "h3"
 balance = "random"
 health_check = { path = "x", interval = "1ms" }
 )"),
-              ElementsAre(HasSubstr("g:2:20: \"10.0.0.0/33\" is no network"), HasSubstr("g:4:1: \"loud\""),
-                          HasSubstr("g:6:1: \"fancy\""), HasSubstr("g:8:1: \"maybe\""),
-                          HasSubstr("g:10:1: \"old\" is for single sites"), HasSubstr("g:12:1: \"sometimes\""),
-                          HasSubstr("g:13:1: \":80\" is no address"), HasSubstr("g:14:1: \"short\" is no account"),
-                          HasSubstr("g:17:9: \"h3\""), HasSubstr("g:18:19: \"everywhere\" is no network"),
-                          HasSubstr("g:21:39: \"longer\""), HasSubstr("g:24:1: \"1.4\""),
-                          HasSubstr("client certificates need the authorities"),
-                          HasSubstr("g:27:12: \"127.0.0.1\" has no port"), HasSubstr("0 is not from 1 to 1000"),
-                          HasSubstr("g:28:1: \"h3\""), HasSubstr("g:29:1: \"random\""),
-                          HasSubstr("\"x\" does not begin with a slash"), HasSubstr("shorter than 100ms")));
+      ElementsAre(
+          HasSubstr("g:2:20: \"10.0.0.0/33\" is no network"), HasSubstr("g:4:1: \"loud\""),
+          HasSubstr("g:6:1: \"fancy\""), HasSubstr("g:8:1: \"maybe\""),
+          HasSubstr("g:10:1: \"old\" is for single sites"), HasSubstr("g:12:1: \"sometimes\""),
+          HasSubstr("g:13:1: \":80\" is no address"), HasSubstr("g:14:1: \"short\" is no account"),
+          HasSubstr("g:17:9: \"h3\""), HasSubstr("g:18:19: \"everywhere\" is no network"),
+          HasSubstr("g:21:39: \"longer\""), HasSubstr("g:24:1: \"1.4\""),
+          HasSubstr("client certificates need the authorities"),
+          HasSubstr("g:27:12: \"127.0.0.1\" has no port"), HasSubstr("0 is not from 1 to 1000"),
+          HasSubstr("g:28:1: \"h3\""), HasSubstr("g:29:1: \"random\""),
+          HasSubstr("\"x\" does not begin with a slash"), HasSubstr("shorter than 100ms")));
 }
 
 TEST(Validate, Routes) {
   auto errors = [](const std::string& path) {
-    return ErrorsWith("[[site]]\nnames=[\"b.test\"]\nupstream=\"app\"\n[[site.route]]\npath = \"" + path + "\"\n");
+    return ErrorsWith("[[site]]\nnames=[\"b.test\"]\nupstream=\"app\"\n[[site.route]]\npath = \"" +
+                      path + "\"\n");
   };
-  for (const char* good : {"/", "/api/", "/api", "/a.b/~c"}) EXPECT_THAT(errors(good), IsEmpty()) << good;
+  for (const char* good : {"/", "/api/", "/api", "/a.b/~c"})
+    EXPECT_THAT(errors(good), IsEmpty()) << good;
   for (const char* bad : {"api", "", "/a?b", "/a//b", "/a/../b", "/./", "/a b", "/a#"})
     EXPECT_EQ(errors(bad).size(), 1u) << bad;
   EXPECT_THAT(ErrorsWith("[[site]]\nnames=[\"b.test\"]\nupstream=\"app\"\n"
@@ -196,12 +211,14 @@ TEST(Validate, TheHook) {
   EXPECT_THAT(ErrorsWith("[revocation]\non_revoked = [\"certbot\", \"renew\"]\n"), IsEmpty());
   EXPECT_THAT(ErrorsWith("[revocation]\non_revoked = [\"https://hooks.test/x\"]\n"), IsEmpty());
   EXPECT_EQ(ErrorsWith("[revocation]\non_revoked = [\"http://hooks.test/x\"]\n").size(), 1u);
-  EXPECT_EQ(ErrorsWith("[revocation]\non_revoked = [\"https://hooks.test/x\", \"y\"]\n").size(), 1u);
+  EXPECT_EQ(ErrorsWith("[revocation]\non_revoked = [\"https://hooks.test/x\", \"y\"]\n").size(),
+            1u);
 }
 
 TEST(Validate, WarningsAreNoErrors) {
-  std::string text = "user = \"root\"\n[admin]\nlisten = [\"0.0.0.0:9443\"]\n" + std::string(kGood) +
-                     "[[site]]\nnames=[\"b.test\"]\nupstream=\"app\"\n[site.tls]\nprofile = \"old\"\n";
+  std::string text =
+      "user = \"root\"\n[admin]\nlisten = [\"0.0.0.0:9443\"]\n" + std::string(kGood) +
+      "[[site]]\nnames=[\"b.test\"]\nupstream=\"app\"\n[site.tls]\nprofile = \"old\"\n";
   EXPECT_THAT(Warnings(text), ElementsAre(HasSubstr("g:1:1: the proxy stays root"),
                                           HasSubstr("can be read from other machines"),
                                           HasSubstr("\"old\" lets in TLS 1.0")));
@@ -243,7 +260,9 @@ TEST(Validate, StateDirByWhoWeAre) {
     };
   };
   EXPECT_EQ(StateDir(config, true, environment({{"STATE_DIRECTORY", "/x"}})), "/var/lib/genkan");
-  EXPECT_EQ(StateDir(config, false, environment({{"STATE_DIRECTORY", "/x:/y"}, {"XDG_STATE_HOME", "/z"}})), "/x");
+  EXPECT_EQ(StateDir(config, false,
+                     environment({{"STATE_DIRECTORY", "/x:/y"}, {"XDG_STATE_HOME", "/z"}})),
+            "/x");
   EXPECT_EQ(StateDir(config, false, environment({{"XDG_STATE_HOME", "/z"}})), "/z/genkan");
   EXPECT_EQ(StateDir(config, false, environment({{"XDG_STATE_HOME", "z"}, {"HOME", "/h"}})),
             "/h/.local/state/genkan");

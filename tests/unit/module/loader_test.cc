@@ -60,7 +60,10 @@ TEST(ModuleLoader, AFileThatIsNoSharedObjectIsRefused) {
 
 TEST(ModuleLoader, AFileThatIsCutIsAnErrorAndNoCrash) {
   testing::TempDir dir;
-  testing::WriteFile(dir / "a.so", "\x7f" "ELF\x02\x01\x01" + std::string(64, '\0') + SdkAbiTag());
+  testing::WriteFile(dir / "a.so",
+                     "\x7f"
+                     "ELF\x02\x01\x01" +
+                         std::string(64, '\0') + SdkAbiTag());
   EXPECT_FALSE(LoadModule(dir / "a.so"));
 }
 
@@ -77,7 +80,8 @@ TEST(ModuleLoader, AFolderIsNoModule) {
 }
 
 TEST(ModuleLoader, TheTagSaysWhatItDependsOn) {
-  EXPECT_THAT(SdkAbiTag(), ::testing::MatchesRegex("genkan-module-abi: sdk-[0-9a-f]+ [a-z]+-[0-9]+ abi-.*"));
+  EXPECT_THAT(SdkAbiTag(),
+              ::testing::MatchesRegex("genkan-module-abi: sdk-[0-9a-f]+ [a-z]+-[0-9]+ abi-.*"));
 }
 
 }  // namespace

@@ -1,0 +1,33 @@
+# bash completion for genkan; installed as /usr/share/bash-completion/completions/genkan.
+_genkan() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case $word in
+      run|demo|check|status|reload|stop|modules) command=$word; break ;;
+    esac
+  done
+  COMPREPLY=()
+  case $previous in
+    -c|--config|--cert)
+      mapfile -t COMPREPLY < <(compgen -f -- "$current"); compopt -o filenames; return ;;
+    --acme-webroot)
+      mapfile -t COMPREPLY < <(compgen -d -- "$current"); compopt -o filenames; return ;;
+    --name)
+      mapfile -t COMPREPLY < <(compgen -A hostname -- "$current"); return ;;
+    --upstream|--listen|--http|--port)
+      return ;;
+  esac
+  local words
+  case $command in
+    run) words="-c --config --cert --upstream --listen --http --acme-webroot --name --help" ;;
+    demo) words="--port --help" ;;
+    check) words="-c --config --json --help" ;;
+    status) words="-c --config --json --refresh --help" ;;
+    reload) words="-c --config --force --help" ;;
+    stop) words="-c --config --now --help" ;;
+    modules) words="--abi --help" ;;
+    *) words="run demo check status reload stop modules --help --version" ;;
+  esac
+  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+complete -F _genkan genkan
