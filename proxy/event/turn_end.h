@@ -1,6 +1,6 @@
-// Gathers work to the end of this turn: however often Schedule is called within a turn, `on_end` runs once, after this
-// batch of events and before the loop waits again. A member of what it serves, on one loop's thread; destroyed = never
-// called again. Scheduling allocates nothing.
+// Gathers work to the end of this turn: however often Schedule is called within a turn, `on_end`
+// runs once, after this batch of events and before the loop waits again. A member of what it
+// serves, on one loop's thread; destroyed = never called again. Scheduling allocates nothing.
 #pragma once
 
 #include <functional>
@@ -24,7 +24,8 @@ class TurnEnd {
     if (is_scheduled_) return;
     is_scheduled_ = true;
     ++node_->references;
-    // One pointer: std::function keeps it within itself. A loop that ends before the call leaks no more than the node.
+    // One pointer: std::function keeps it within itself. A loop that ends before the call leaks no
+    // more than the node.
     loop_.Defer([node = node_] {
       if (node->owner != nullptr) node->owner->Run();
       Release(node);

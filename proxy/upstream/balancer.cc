@@ -15,8 +15,9 @@ uint64_t Mix(uint64_t value) {
   return value ^ (value >> 31);
 }
 
-// Rendezvous: the highest score wins. A server that goes moves only its own clients, one that comes takes an equal part
-// of everybody's, and the weights are kept exactly; with the few servers of a pool that beats a ring.
+// Rendezvous: the highest score wins. A server that goes moves only its own clients, one that comes
+// takes an equal part of everybody's, and the weights are kept exactly; with the few servers of a
+// pool that beats a ring.
 double Score(uint64_t key, uint64_t server, uint32_t weight) {
   uint64_t bits = Mix(key ^ server) >> 11;  // 53 bits, as many as a double has
   double uniform = (static_cast<double>(bits) + 0.5) * 0x1.0p-53;
@@ -52,9 +53,9 @@ std::optional<size_t> Balancer::PickAmong(std::span<const Candidate> candidates,
     }
     return best;
   }
-  // Smooth weighted round robin: everybody earns its weight, the richest serves and pays what all earned. With weights
-  // 5, 1, 1 that gives a a b a c a a, never five in a row. Among equally loaded servers it also breaks the ties of
-  // least connections.
+  // Smooth weighted round robin: everybody earns its weight, the richest serves and pays what all
+  // earned. With weights 5, 1, 1 that gives a a b a c a a, never five in a row. Among equally
+  // loaded servers it also breaks the ties of least connections.
   int64_t earned = 0;
   auto is_better = [&](size_t a, size_t b) {
     if (balance_ == Balance::kLeastConnections) {

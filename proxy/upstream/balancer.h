@@ -1,5 +1,5 @@
-// Which server takes the next request. Pure: the state of the servers comes in, an index goes out. One a worker and
-// cluster; one thread.
+// Which server takes the next request. Pure: the state of the servers comes in, an index goes out.
+// One a worker and cluster; one thread.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +34,9 @@ class Balancer {
  public:
   Balancer(Balance balance, const std::vector<ServerSpec>& servers);
 
-  // Primaries that are up, else backups that are up, else, rather than refuse all, whichever was not tried: checks can
-  // be wrong. A server of weight 0 is taken by nobody. `key`: HashKey of the client, for consistent hash.
+  // Primaries that are up, else backups that are up, else, rather than refuse all, whichever was
+  // not tried: checks can be wrong. A server of weight 0 is taken by nobody. `key`: HashKey of the
+  // client, for consistent hash.
   Choice Pick(std::span<const Candidate> candidates, uint64_t key);
 
   static uint64_t HashKey(std::string_view client_address);
@@ -44,8 +45,8 @@ class Balancer {
   struct Server {
     uint32_t weight;
     bool is_backup;
-    uint64_t hash;      // of its address
-    int64_t credit = 0; // smooth weighted round robin
+    uint64_t hash;       // of its address
+    int64_t credit = 0;  // smooth weighted round robin
   };
   template <class Allowed>
   std::optional<size_t> PickAmong(std::span<const Candidate> candidates, uint64_t key,

@@ -13,7 +13,8 @@
 namespace genkan::upstream {
 namespace {
 
-// How long a worker leaves a slot that it gave up to the others before its own queue asks for it again.
+// How long a worker leaves a slot that it gave up to the others before its own queue asks for it
+// again.
 constexpr Millis kYield{2};
 
 class ClusterImpl final : public Cluster, private Pool::Owner, private Dispatcher {
@@ -106,8 +107,8 @@ Status ClusterImpl::Open(event::BlockingPool& blocking, const ClusterOptions& op
       connect.proxy_header = net::WriteProxyHeaderV1({}, {});
     if (spec().proxy_protocol == ProxyProtocolOut::kV2)
       connect.proxy_header = net::WriteProxyHeaderV2({}, {});
-    checks_.push_back(std::make_unique<HealthCheck>(loop_, *shared_, i, pool_.endpoint(i),
-                                                    std::move(connect)));
+    checks_.push_back(
+        std::make_unique<HealthCheck>(loop_, *shared_, i, pool_.endpoint(i), std::move(connect)));
   }
   return {};
 }
@@ -246,9 +247,9 @@ void ClusterImpl::OnQueueTimeout() {
       return;
     }
     Unqueue(request);
-    FailLater(request, {ErrorCode::kBusy,
-                        fmt::format("upstream {}: no connection became free within {} ms",
-                                    spec().name, spec().queue_timeout.count())});
+    FailLater(request,
+              {ErrorCode::kBusy, fmt::format("upstream {}: no connection became free within {} ms",
+                                             spec().name, spec().queue_timeout.count())});
   }
 }
 
@@ -274,7 +275,8 @@ bool ClusterImpl::MustGiveUp(size_t server) {
       shared_->server(server).connections.load(std::memory_order_relaxed) < spec().max_connections)
     return false;
   if (queue_.empty()) return true;
-  // Both wait: each worker may keep its part. Where there are fewer connections than workers they take turns.
+  // Both wait: each worker may keep its part. Where there are fewer connections than workers they
+  // take turns.
   uint32_t workers = std::max(shared_->member_count(), 1u);
   uint32_t part =
       spec().max_connections < workers ? 0 : (spec().max_connections + workers - 1) / workers;

@@ -56,7 +56,8 @@ void Connector::OnResolved() {
   TryNextAddress();
 }
 
-// Each address gets an equal part of what is left, so that one that swallows packets leaves time for the others.
+// Each address gets an equal part of what is left, so that one that swallows packets leaves time
+// for the others.
 void Connector::ArmTimer() {
   size_t left = addresses_->size() - next_ + 1;
   auto time = std::chrono::duration_cast<Millis>(deadline_ - loop_.now());
@@ -84,14 +85,14 @@ void Connector::TryNextAddress() {
 
 void Connector::OnTimeout() {
   if (step_ == Step::kResolve)
-    return Fail(Error{ErrorCode::kTimeout,
-                      fmt::format("DNS: {}: no answer within {} ms", endpoint_.host(),
-                                  options_.timeout.count())});
+    return Fail(
+        Error{ErrorCode::kTimeout, fmt::format("DNS: {}: no answer within {} ms", endpoint_.host(),
+                                               options_.timeout.count())});
   if (!tcp_ && !tls_) return Fail(error_);
-  FailAddress(Error{ErrorCode::kTimeout,
-                    fmt::format("{} {}: no answer in time",
-                                step_ == Step::kShake ? "handshake" : "connect",
-                                address_.ToString())});
+  FailAddress(
+      Error{ErrorCode::kTimeout,
+            fmt::format("{} {}: no answer in time", step_ == Step::kShake ? "handshake" : "connect",
+                        address_.ToString())});
 }
 
 void Connector::FailAddress(Error error) {

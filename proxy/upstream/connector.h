@@ -1,5 +1,6 @@
-// Makes one connection to a server: its name, then each of its addresses in turn, the PROXY header, TLS; all within
-// connect_timeout. Worker's thread; owned by the connection it is made for. Destroyed = never called again.
+// Makes one connection to a server: its name, then each of its addresses in turn, the PROXY header,
+// TLS; all within connect_timeout. Worker's thread; owned by the connection it is made for.
+// Destroyed = never called again.
 #pragma once
 
 #include <memory>
@@ -24,8 +25,8 @@ struct ConnectOptions {
 
 class Connector final : private net::Stream::Owner, private Endpoint::Waiter {
  public:
-  // Called from the loop, never from within Start. The owner then lets go of the connector by EventLoop::Retire, for
-  // its frames are on the stack.
+  // Called from the loop, never from within Start. The owner then lets go of the connector by
+  // EventLoop::Retire, for its frames are on the stack.
   class Owner {
    public:
     // The stream has no owner yet and all of the PROXY header is on its way.

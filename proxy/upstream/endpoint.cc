@@ -19,7 +19,8 @@ constexpr Millis kAskAtMost{1'000};
 
 }  // namespace
 
-// The way back from the pool's thread. The endpoint, and its loop with it, may be gone when the answer comes.
+// The way back from the pool's thread. The endpoint, and its loop with it, may be gone when the
+// answer comes.
 struct Endpoint::Reply {
   std::mutex mutex;
   event::EventLoop* loop;        // guarded by mutex; null when the endpoint is gone
@@ -62,8 +63,7 @@ Endpoint::~Endpoint() {
 }
 
 Result<std::unique_ptr<Endpoint>> Endpoint::Make(event::EventLoop& loop, event::BlockingPool& pool,
-                                                 const std::string& text,
-                                                 ResolveFunction resolve) {
+                                                 const std::string& text, ResolveFunction resolve) {
   auto endpoint = std::unique_ptr<Endpoint>(new Endpoint(loop, pool, std::move(resolve)));
   endpoint->text_ = text;
   size_t colon = text.rfind(':');
@@ -98,14 +98,15 @@ std::shared_ptr<const Addresses> Endpoint::Get() {
 void Endpoint::Ask() {
   if (is_asking_) return;
   is_asking_ = true;
-  bool is_submitted = pool_.Submit([reply = reply_, resolve = resolve_, host = host_, port = port_] {
-    Result<Addresses> answer = resolve(host, port);
-    std::lock_guard lock(reply->mutex);
-    if (reply->loop == nullptr) return;
-    reply->loop->Post([reply, answer = std::move(answer)]() mutable {
-      if (reply->endpoint != nullptr) reply->endpoint->Take(std::move(answer));
-    });
-  });
+  bool is_submitted =
+      pool_.Submit([reply = reply_, resolve = resolve_, host = host_, port = port_] {
+        Result<Addresses> answer = resolve(host, port);
+        std::lock_guard lock(reply->mutex);
+        if (reply->loop == nullptr) return;
+        reply->loop->Post([reply, answer = std::move(answer)]() mutable {
+          if (reply->endpoint != nullptr) reply->endpoint->Take(std::move(answer));
+        });
+      });
   if (is_submitted) return;
   is_asking_ = false;
   has_answer_ = true;

@@ -1,5 +1,6 @@
-// Where a server is: an address literal, a Unix socket, or a name that is asked for again every 30 s and after a
-// failure. The old addresses serve until new ones are there. Worker's thread; owned by its cluster.
+// Where a server is: an address literal, a Unix socket, or a name that is asked for again every 30
+// s and after a failure. The old addresses serve until new ones are there. Worker's thread; owned
+// by its cluster.
 #pragma once
 
 #include <functional>
@@ -38,13 +39,15 @@ class Endpoint {
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
 
-  // The host as configured, without port and brackets: the name that a certificate must have. "" for Unix sockets.
+  // The host as configured, without port and brackets: the name that a certificate must have. ""
+  // for Unix sockets.
   const std::string& host() const { return host_; }
   // As configured: for Host of requests of our own.
   const std::string& text() const { return text_; }
 
-  // What is known, the one that worked last in front; null while nothing is: then either Wait, or the last answer was
-  // an error that is still fresh (see error()). Asks again in the background where it is time to.
+  // What is known, the one that worked last in front; null while nothing is: then either Wait, or
+  // the last answer was an error that is still fresh (see error()). Asks again in the background
+  // where it is time to.
   std::shared_ptr<const Addresses> Get();
   bool is_waiting() const { return is_asking_; }
   const Error& error() const { return error_; }

@@ -15,12 +15,13 @@ HealthCheck::HealthCheck(event::EventLoop& loop, ClusterShared& shared, size_t s
       endpoint_(endpoint),
       options_(std::move(options)),
       timer_(loop, [this] { Ask(); }),
-      turn_(loop, [this] {
-        if (connection_) {
-          connection_->is_dirty = false;
-          connection_->RunTurn();
-        }
-      }),
+      turn_(loop,
+            [this] {
+              if (connection_) {
+                connection_->is_dirty = false;
+                connection_->RunTurn();
+              }
+            }),
       random_(std::random_device()()) {
   // A check that is not answered before the next one is due has failed.
   Millis limit = std::max(spec_.health_interval, Millis(100));
@@ -35,7 +36,8 @@ HealthCheck::~HealthCheck() { Drop(); }
 
 void HealthCheck::Schedule(double from, double to) {
   double part = std::uniform_real_distribution<double>(from, to)(random_);
-  timer_.Start(Millis(static_cast<int64_t>(static_cast<double>(spec_.health_interval.count()) * part)));
+  timer_.Start(
+      Millis(static_cast<int64_t>(static_cast<double>(spec_.health_interval.count()) * part)));
 }
 
 void HealthCheck::Ask() {

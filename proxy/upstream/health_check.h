@@ -1,6 +1,6 @@
-// Asks one server for health_path at intervals: 2xx and 3xx mean that it is up; two failures in a row take it out, one
-// success takes it in again. On connections of its own, which count for no limit. Worker's thread; owned by the
-// cluster of the one worker that checks.
+// Asks one server for health_path at intervals: 2xx and 3xx mean that it is up; two failures in a
+// row take it out, one success takes it in again. On connections of its own, which count for no
+// limit. Worker's thread; owned by the cluster of the one worker that checks.
 #pragma once
 
 #include <memory>

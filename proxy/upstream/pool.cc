@@ -5,7 +5,8 @@
 namespace genkan::upstream {
 namespace {
 
-// Idle longer, an origin may just be closing it; a request that must not be sent twice does not take the risk.
+// Idle longer, an origin may just be closing it; a request that must not be sent twice does not
+// take the risk.
 constexpr Millis kFreshEnough{1'000};
 
 }  // namespace
@@ -143,8 +144,9 @@ void Pool::OnConnectionClosed(UpstreamConnection& connection) { Remove(connectio
 void Pool::Remove(UpstreamConnection& connection) {
   Server& server = servers_[connection.server()];
   std::erase(server.idle, &connection);
-  if (connection.is_dirty) std::replace(dirty_.begin(), dirty_.end(), &connection,
-                                        static_cast<UpstreamConnection*>(nullptr));
+  if (connection.is_dirty)
+    std::replace(dirty_.begin(), dirty_.end(), &connection,
+                 static_cast<UpstreamConnection*>(nullptr));
   --server.connections;
   shared_.ReleaseSlot(connection.server());
   size_t slot = connection.slot;

@@ -1,5 +1,5 @@
-// The connections of one worker to the servers of one cluster, idle and busy. The newest idle one goes first, so that
-// those too many grow old and close. Worker's thread; owned by its cluster.
+// The connections of one worker to the servers of one cluster, idle and busy. The newest idle one
+// goes first, so that those too many grow old and close. Worker's thread; owned by its cluster.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,6 @@
-// UpstreamRequest as the cluster makes it: waits for a connection, uses one, and tries another where that is allowed.
-// Worker's thread; owned by the exchange, known to its cluster until it is done.
+// UpstreamRequest as the cluster makes it: waits for a connection, uses one, and tries another
+// where that is allowed. Worker's thread; owned by the exchange, known to its cluster until it is
+// done.
 #pragma once
 
 #include <array>
@@ -94,7 +95,7 @@ class Request final : public UpstreamRequest, private ConnectionUser {
   std::array<size_t, kMaxRetries + 1> tried_{};
   size_t tried_count_ = 0;
   Step step_ = Step::kWaiting;
-  bool end_;             // the request's end was given to us
+  bool end_;  // the request's end was given to us
   bool has_body_;
   bool has_server_ = false;
   bool is_idempotent_;

@@ -1,4 +1,5 @@
-// Whether a request that failed at one server may be sent to another (RFC 9110 9.2.2, RFC 9112 9.3.1). Pure.
+// Whether a request that failed at one server may be sent to another (RFC 9110 9.2.2, RFC
+// 9112 9.3.1). Pure.
 #pragma once
 
 #include "proxy/base/result.h"
@@ -12,12 +13,12 @@ inline constexpr int kMaxRetries = 2;
 struct FailedTry {
   ErrorCode code = ErrorCode::kClosed;
   bool was_connected = false;
-  bool was_reused = false;         // the connection had served another request before
-  bool has_sent = false;           // the kernel took a byte of it
-  bool has_received = false;       // a byte of an answer came
-  bool has_body_begun = false;     // bytes of the request's body are gone from our hands
+  bool was_reused = false;      // the connection had served another request before
+  bool has_sent = false;        // the kernel took a byte of it
+  bool has_received = false;    // a byte of an answer came
+  bool has_body_begun = false;  // bytes of the request's body are gone from our hands
   bool is_idempotent = false;
-  int tries = 1;                   // with this one
+  int tries = 1;  // with this one
 };
 
 enum class Retry {

@@ -62,8 +62,7 @@ void UpstreamConnection::Take(ConnectionUser& user) {
 
 bool UpstreamConnection::Probe() {
   net::IoResult result = stream_->Read(in_, 1);
-  return in_.empty() && result.state != net::IoState::kEnd &&
-         result.state != net::IoState::kFailed;
+  return in_.empty() && result.state != net::IoState::kEnd && result.state != net::IoState::kFailed;
 }
 
 void UpstreamConnection::Leave() {
@@ -186,7 +185,8 @@ void UpstreamConnection::Flush() {
   }
   has_sent_ |= has_moved;
   if (is_blocked_ != was_blocked) stream_->WantWrite(is_blocked_);
-  // RFC 9110 7.8 leaves the tunnel's end to its protocol: what one side ended the other must see ended.
+  // RFC 9110 7.8 leaves the tunnel's end to its protocol: what one side ended the other must see
+  // ended.
   if (is_tunnel_ && has_ended_ && !is_blocked_ && !has_closed_write_) {
     has_closed_write_ = true;
     stream_->CloseWrite();
@@ -196,7 +196,8 @@ void UpstreamConnection::Flush() {
   if (has_moved && user_ != nullptr) user_->OnConnectionWritten();
 }
 
-// The origin takes no more, but may have said why before it closed (413 and a close, in the middle of an upload).
+// The origin takes no more, but may have said why before it closed (413 and a close, in the middle
+// of an upload).
 void UpstreamConnection::HandleWriteFailure() {
   has_write_failed_ = true;
   out_.Clear();
@@ -209,7 +210,8 @@ void UpstreamConnection::HandleWriteFailure() {
 // ---- the response
 
 bool UpstreamConnection::HasRoom() const {
-  // Half of the window at least: a reader that takes a little at a time must not make us read a little at a time.
+  // Half of the window at least: a reader that takes a little at a time must not make us read a
+  // little at a time.
   return unconsumed_ <= spec_.limits.buffered_per_stream / 2 && codec_->wants_bytes();
 }
 

@@ -1,6 +1,7 @@
-// One connection to an origin: a Stream and a ClientCodec, used by one request after another. It reads, writes once a
-// turn, keeps the time limits, and decides whether it may be used again (message rule 21). Worker's thread; owned by
-// its Owner (a pool, a health check) through the Owner's table.
+// One connection to an origin: a Stream and a ClientCodec, used by one request after another. It
+// reads, writes once a turn, keeps the time limits, and decides whether it may be used again
+// (message rule 21). Worker's thread; owned by its Owner (a pool, a health check) through the
+// Owner's table.
 #pragma once
 
 #include <memory>
@@ -14,9 +15,9 @@ namespace genkan::upstream {
 
 class UpstreamConnection;
 
-// Who uses a connection at the moment: a request or a health check. Called from the loop. The last call is
-// OnConnectionResponse, -Body or -Trailers with `end` (a tunnel's end excepted), or OnConnectionFailed; from then on
-// the connection is not the user's any more.
+// Who uses a connection at the moment: a request or a health check. Called from the loop. The last
+// call is OnConnectionResponse, -Body or -Trailers with `end` (a tunnel's end excepted), or
+// OnConnectionFailed; from then on the connection is not the user's any more.
 class ConnectionUser {
  public:
   virtual void OnConnectionReady() = 0;  // a new connection stands: Send
@@ -56,8 +57,8 @@ class UpstreamConnection final : private net::Stream::Owner,
   void Connect(Endpoint& endpoint, ConnectOptions options, ConnectionUser& user);
   // An idle one takes another request.
   void Take(ConnectionUser& user);
-  // False where the origin has closed an idle connection, or sent bytes on it, and epoll has not said so yet. Costs a
-  // system call: for requests that cannot be sent again.
+  // False where the origin has closed an idle connection, or sent bytes on it, and epoll has not
+  // said so yet. Costs a system call: for requests that cannot be sent again.
   bool Probe();
   // The user goes. Where the response was not complete the connection is closed.
   void Leave();
@@ -85,7 +86,8 @@ class UpstreamConnection final : private net::Stream::Owner,
   bool has_sent() const { return has_sent_; }
   bool has_received() const { return has_received_; }
 
-  // The owner's: place in its table, mark of its turn, and what only requests with the same one may share.
+  // The owner's: place in its table, mark of its turn, and what only requests with the same one may
+  // share.
   size_t slot = 0;
   bool is_dirty = false;
   std::string sharing_key;
@@ -139,11 +141,12 @@ class UpstreamConnection final : private net::Stream::Owner,
 
   bool has_sent_ = false;
   bool has_received_ = false;
-  bool has_head_ = false;        // the final response's
-  bool is_complete_ = false;     // the response is
+  bool has_head_ = false;     // the final response's
+  bool is_complete_ = false;  // the response is
   bool is_tunnel_ = false;
-  bool has_ended_ = false;       // the request's end was given to the codec
-  bool waits_for_origin_ = false;  // an upgrade, or Expect: 100-continue: the client waits before it goes on
+  bool has_ended_ = false;  // the request's end was given to the codec
+  bool waits_for_origin_ =
+      false;  // an upgrade, or Expect: 100-continue: the client waits before it goes on
   bool asks_for_tunnel_ = false;
   bool is_reading_ = false;
   bool is_blocked_ = false;  // the kernel takes no more for now

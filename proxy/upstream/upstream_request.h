@@ -1,5 +1,6 @@
-// One request on its way to an origin, as the exchange sees it: a handle. The pool owns the connection behind it.
-// Worker's thread; owned by the exchange. Destroying it before the response is complete gives the request up at once.
+// One request on its way to an origin, as the exchange sees it: a handle. The pool owns the
+// connection behind it. Worker's thread; owned by the exchange. Destroying it before the response
+// is complete gives the request up at once.
 #pragma once
 
 #include <functional>
@@ -21,8 +22,9 @@ class UpstreamHandler {
   virtual void OnUpstreamResponse(http::ResponseHead&& head, bool end) = 0;
   virtual void OnUpstreamBody(Buffer& data, bool end) = 0;
   virtual void OnUpstreamTrailers(http::Headers&& trailers) = 0;
-  // No (further) response. Nothing is called after it. error.code: kTimeout = 504 (connect, response head), kBusy = 503
-  // with Retry-After (queue full or queue timeout), kInvalid, kClosed, kIo … = 502.
+  // No (further) response. Nothing is called after it. error.code: kTimeout = 504 (connect,
+  // response head), kBusy = 503 with Retry-After (queue full or queue timeout), kInvalid, kClosed,
+  // kIo … = 502.
   virtual void OnUpstreamFailed(const Error& error) = 0;
   // buffered() fell below half of the mark: more request body may be sent.
   virtual void OnUpstreamWritable() = 0;
@@ -33,11 +35,11 @@ class UpstreamHandler {
 
 // For the access log and metrics.
 struct UpstreamInfo {
-  std::string address;           // of the server that was tried last, "127.0.0.1:8080"
+  std::string address;  // of the server that was tried last, "127.0.0.1:8080"
   int attempts = 0;
-  bool is_reused = false;        // an idle connection took it
-  Millis connect_time{-1};       // -1: none was made
-  Millis head_time{-1};          // from Start to the response head
+  bool is_reused = false;   // an idle connection took it
+  Millis connect_time{-1};  // -1: none was made
+  Millis head_time{-1};     // from Start to the response head
 };
 
 class UpstreamRequest {
@@ -48,14 +50,15 @@ class UpstreamRequest {
   virtual void SendTrailers(const http::Headers& trailers) = 0;
   // These bytes of the response body have left for the client: the window opens again.
   virtual void Consumed(size_t bytes) = 0;
-  // Request body bytes that the kernel has not taken yet. The exchange stops reading the client at 64 KiB.
+  // Request body bytes that the kernel has not taken yet. The exchange stops reading the client at
+  // 64 KiB.
   virtual size_t buffered() const = 0;
   virtual const UpstreamInfo& info() const = 0;
 };
 
 // What the exchange says when it starts one.
 struct StartOptions {
-  std::string_view client_address;   // for PROXY protocol out and consistent_hash
+  std::string_view client_address;  // for PROXY protocol out and consistent_hash
   uint16_t client_port = 0;
   std::string_view local_address;
   uint16_t local_port = 0;

@@ -139,7 +139,8 @@ std::optional<OriginRequest> OriginConnection::ReadHead() {
     std::string field = head.substr(at, stop - at);
     size_t colon = field.find(':');
     if (colon == std::string::npos) return std::nullopt;
-    request.headers.emplace_back(field.substr(0, colon), Trim(std::string_view(field).substr(colon + 1)));
+    request.headers.emplace_back(field.substr(0, colon),
+                                 Trim(std::string_view(field).substr(colon + 1)));
     at = stop + 2;
   }
   return request;

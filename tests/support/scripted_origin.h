@@ -1,6 +1,7 @@
-// An HTTP/1 origin that does what a test says, well or badly, and remembers what it was asked. It listens on a free
-// port of the loopback; a thread a connection runs the script with blocking calls, so that the event loops under test
-// need not know of it. Safe to ask from the test's thread while it runs. Test code: a failing socket call aborts.
+// An HTTP/1 origin that does what a test says, well or badly, and remembers what it was asked. It
+// listens on a free port of the loopback; a thread a connection runs the script with blocking
+// calls, so that the event loops under test need not know of it. Safe to ask from the test's thread
+// while it runs. Test code: a failing socket call aborts.
 #pragma once
 
 #include <chrono>
@@ -25,8 +26,8 @@ namespace genkan::testing {
 struct OriginRequest {
   std::string method, target, version;
   std::vector<std::pair<std::string, std::string>> headers;  // in order, names as sent
-  std::string head;  // all of its bytes, up to and with the empty line
-  std::string body;  // out of its framing
+  std::string head;       // all of its bytes, up to and with the empty line
+  std::string body;       // out of its framing
   size_t connection = 0;  // 1, 2, …: in the order of acceptance
   size_t index = 0;       // 1, 2, …: on its connection
 
@@ -35,7 +36,8 @@ struct OriginRequest {
   size_t Count(std::string_view name) const;
 };
 
-// One accepted connection, in its script. Calls block; all of them give up when the origin is stopped.
+// One accepted connection, in its script. Calls block; all of them give up when the origin is
+// stopped.
 class OriginConnection {
  public:
   OriginConnection(int fd, size_t number, class ScriptedOrigin& origin);
@@ -96,8 +98,8 @@ class ScriptedOrigin {
   ScriptedOrigin(const ScriptedOrigin&) = delete;
   ScriptedOrigin& operator=(const ScriptedOrigin&) = delete;
 
-  // Answers each request of each connection by what `respond` gives, bytes for bytes. An answer with
-  // "Connection: close" closes.
+  // Answers each request of each connection by what `respond` gives, bytes for bytes. An answer
+  // with "Connection: close" closes.
   static Script Respond(Responder respond);
   // 200 with this body to everything, keep-alive.
   static Script Always(std::string body);
@@ -138,7 +140,7 @@ class ScriptedOrigin {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  bool is_stopping_ = false;      // these are guarded by mutex_
+  bool is_stopping_ = false;  // these are guarded by mutex_
   bool is_listening_ = true;
   bool is_released_ = false;
   size_t open_ = 0;

@@ -54,7 +54,8 @@ TEST(Balancer, SkipsWhatIsDownTriedOrFull) {
   candidates[1].was_tried = true;
   EXPECT_EQ(Picks(balancer, candidates, 2), "cc");
   candidates[2].has_room = false;
-  EXPECT_EQ(Picks(balancer, candidates, 1), "?") << "full is waited for, rather than the down asked";
+  EXPECT_EQ(Picks(balancer, candidates, 1), "?")
+      << "full is waited for, rather than the down asked";
   candidates[2].was_tried = true;
   EXPECT_EQ(Picks(balancer, candidates, 1), "a") << "rather than refuse";
   candidates[0].was_tried = true;

@@ -145,11 +145,10 @@ TEST_F(UpstreamCluster, BrokenHeadsFailAndCloseTheConnection) {
 }
 
 TEST_F(UpstreamCluster, NotReusedWhereOneSideSaysCloseOrMoreFollows) {
-  for (const char* answer :
-       {"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
-        "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx",
-        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\n"
-        "Content-Length: 6\r\n\r\npoison"}) {
+  for (const char* answer : {"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
+                             "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx",
+                             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\n"
+                             "Content-Length: 6\r\n\r\npoison"}) {
     ScriptedOrigin origin([answer](OriginConnection& connection) {
       while (connection.ReadRequest()) connection.Send(answer);
     });
@@ -200,8 +199,10 @@ TEST_F(UpstreamCluster, IdleEndsAfterTheConfiguredTimeOrTheOriginsLessASecond) {
     Open(spec);
     Ask();
     EXPECT_EQ(cluster->idle_connections(), 1u);
-    EXPECT_TRUE(Eventually(loop, [&] { return cluster->idle_connections() == 0; }, Millis(2000)));
-    EXPECT_TRUE(Eventually(loop, [&] { return origin.open_connections() == 0; }, Millis(2000)));
+    EXPECT_TRUE(Eventually(
+        loop, [&] { return cluster->idle_connections() == 0; }, Millis(2000)));
+    EXPECT_TRUE(Eventually(
+        loop, [&] { return origin.open_connections() == 0; }, Millis(2000)));
     cluster.reset();
   }
   ScriptedOrigin origin(ScriptedOrigin::Respond([](const OriginRequest&) {
@@ -235,8 +236,8 @@ TEST_F(UpstreamCluster, IdleCloseRaceIsRetriedOnANewConnection) {
   ScriptedOrigin origin([](OriginConnection& connection) {
     connection.ReadRequest();
     connection.Answer("one");
-    // Takes the second request of the first connection and closes without a word, as an origin whose keep-alive
-    // timer fires just then.
+    // Takes the second request of the first connection and closes without a word, as an origin
+    // whose keep-alive timer fires just then.
     if (connection.number() == 1) {
       connection.ReadRequest();
       return;

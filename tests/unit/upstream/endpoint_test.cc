@@ -47,8 +47,8 @@ TEST_F(EndpointTest, RefusesWhatIsNoServer) {
 TEST_F(EndpointTest, NameIsAskedForAndTheGoodAddressGoesFirst) {
   auto endpoint = Make("app.test:80", [](const std::string& host, uint16_t port) {
     EXPECT_EQ(host, "app.test");
-    return Result<Addresses>(
-        Addresses{*net::Address::ParseHost("::1", port), *net::Address::ParseHost("127.0.0.1", port)});
+    return Result<Addresses>(Addresses{*net::Address::ParseHost("::1", port),
+                                       *net::Address::ParseHost("127.0.0.1", port)});
   });
   EXPECT_EQ(endpoint->Get(), nullptr);
   ASSERT_TRUE(endpoint->is_waiting());
@@ -118,7 +118,8 @@ TEST_F(UpstreamName, LocalhostIsReachedByWhicheverAddressListens) {
 }
 
 TEST_F(UpstreamName, UnknownNameFailsInWords) {
-  // RFC 6761 6.4: .invalid never resolves. Without a resolver the failure says so; either way the name is told.
+  // RFC 6761 6.4: .invalid never resolves. Without a resolver the failure says so; either way the
+  // name is told.
   Open(SpecFor({"app.invalid:80"}));
   auto call = Ask();
   ASSERT_TRUE(call->seen.has_failed);

@@ -1,5 +1,5 @@
-// One request at a time, in depth: time limits, interim answers, tunnels, back-pressure, TLS, PROXY headers, and the
-// request that goes away.
+// One request at a time, in depth: time limits, interim answers, tunnels, back-pressure, TLS, PROXY
+// headers, and the request that goes away.
 #include <sys/socket.h>
 
 #include <atomic>
@@ -136,7 +136,8 @@ TEST_F(UpstreamExchange, EarlyAnswerToAnUploadSurvivesTheOriginsReset) {
     call->seen.on_event = [&] {};
     for (int piece = 0; piece < 128 && !call->seen.is_over(); ++piece) {
       Send(*call, std::string(kMiB / 16, 'x'), piece == 127);
-      Eventually(loop, [&] { return call->seen.is_over() || call->request->buffered() < 32 * 1024; });
+      Eventually(loop,
+                 [&] { return call->seen.is_over() || call->request->buffered() < 32 * 1024; });
     }
     ASSERT_TRUE(Finish(*call));
     EXPECT_EQ(call->seen.status, 413) << call->seen.Words();
@@ -477,7 +478,8 @@ TEST_F(UpstreamExchange, MayBeDestroyedAtEveryState) {
     ScriptedOrigin origin(
         [](OriginConnection& connection) {
           while (connection.ReadHead()) {
-            connection.Send("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: ");
+            connection.Send(
+                "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: ");
             connection.Send("chunked\r\n\r\n5\r\nhello\r\n");
             connection.Send("0\r\nX: y\r\n\r\n");
           }
@@ -512,7 +514,8 @@ TEST_F(UpstreamExchange, MayBeDestroyedAtEveryState) {
       RunFor(Millis(10));
     }
     // While it waits in the queue, and with a new one begun from within the last call.
-    auto one = Begin(MakePost(1), false), two = Begin(MakePost(1), false), three = Begin(MakeHead());
+    auto one = Begin(MakePost(1), false), two = Begin(MakePost(1), false),
+         three = Begin(MakeHead());
     loop.RunOnce();
     three->request.reset();
     one->request.reset();

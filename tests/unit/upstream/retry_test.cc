@@ -17,22 +17,44 @@ TEST(Retry, FollowsTheTable) {
     Retry expected;
   };
   using E = ErrorCode;
-  //                                       code        conn   reused sent   recv   body   idem   tries
+  //                                       code        conn   reused sent   recv   body   idem tries
   for (const auto& row : std::vector<Row>{
-           {"refused", {E::kClosed, false, false, false, false, false, false, 1}, Retry::kElsewhere},
-           {"connect timeout", {E::kTimeout, false, false, false, false, false, false, 2}, Retry::kElsewhere},
+           {"refused",
+            {E::kClosed, false, false, false, false, false, false, 1},
+            Retry::kElsewhere},
+           {"connect timeout",
+            {E::kTimeout, false, false, false, false, false, false, 2},
+            Retry::kElsewhere},
            {"third refusal", {E::kClosed, false, false, false, false, false, true, 3}, Retry::kNo},
-           {"TLS refused", {E::kTls, false, false, false, false, false, false, 1}, Retry::kElsewhere},
-           {"idle close, GET", {E::kClosed, true, true, true, false, false, true, 1}, Retry::kAnywhere},
-           {"idle close, POST sent", {E::kClosed, true, true, true, false, false, false, 1}, Retry::kNo},
-           {"idle close, POST unsent", {E::kClosed, true, true, false, false, false, false, 1}, Retry::kAnywhere},
-           {"idle close, PUT with body", {E::kClosed, true, true, true, false, true, true, 1}, Retry::kNo},
-           {"new connection cut, GET", {E::kClosed, true, false, true, false, false, true, 1}, Retry::kElsewhere},
+           {"TLS refused",
+            {E::kTls, false, false, false, false, false, false, 1},
+            Retry::kElsewhere},
+           {"idle close, GET",
+            {E::kClosed, true, true, true, false, false, true, 1},
+            Retry::kAnywhere},
+           {"idle close, POST sent",
+            {E::kClosed, true, true, true, false, false, false, 1},
+            Retry::kNo},
+           {"idle close, POST unsent",
+            {E::kClosed, true, true, false, false, false, false, 1},
+            Retry::kAnywhere},
+           {"idle close, PUT with body",
+            {E::kClosed, true, true, true, false, true, true, 1},
+            Retry::kNo},
+           {"new connection cut, GET",
+            {E::kClosed, true, false, true, false, false, true, 1},
+            Retry::kElsewhere},
            {"reset, GET", {E::kIo, true, false, true, false, false, true, 1}, Retry::kElsewhere},
            {"half a head, GET", {E::kInvalid, true, true, true, true, false, true, 1}, Retry::kNo},
-           {"cut behind a byte, GET", {E::kClosed, true, true, true, true, false, true, 1}, Retry::kNo},
-           {"no response in time, GET", {E::kTimeout, true, false, true, false, false, true, 1}, Retry::kNo},
-           {"broken head, GET", {E::kInvalid, true, false, true, false, false, true, 1}, Retry::kNo}}) {
+           {"cut behind a byte, GET",
+            {E::kClosed, true, true, true, true, false, true, 1},
+            Retry::kNo},
+           {"no response in time, GET",
+            {E::kTimeout, true, false, true, false, false, true, 1},
+            Retry::kNo},
+           {"broken head, GET",
+            {E::kInvalid, true, false, true, false, false, true, 1},
+            Retry::kNo}}) {
     EXPECT_EQ(DecideRetry(row.failed), row.expected) << row.what;
   }
 }

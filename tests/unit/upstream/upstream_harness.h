@@ -127,7 +127,8 @@ class ClusterTest : public ::testing::Test {
   }
   std::unique_ptr<Call> Get(std::string target = "/") { return Begin(MakeHead("GET", target)); }
   bool Finish(Call& call, Millis longest = Millis(10'000)) {
-    return Eventually(loop, [&] { return call.seen.is_over(); }, longest);
+    return Eventually(
+        loop, [&] { return call.seen.is_over(); }, longest);
   }
   // A request from start to end.
   std::unique_ptr<Call> Ask(http::RequestHead head = MakeHead(), std::string body = "") {
