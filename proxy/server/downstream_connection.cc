@@ -258,6 +258,7 @@ void DownstreamConnection::Receive() {
     if (requests_ > 0) head_deadline_ = core_.loop().now() + listener_->spec().limits.header_timeout;
     NeedDeadline(head_deadline_);
   }
+  needs_more_ = codec_->wants_bytes();
   UpdateInterest();
   MarkDirty();
 }
@@ -370,7 +371,8 @@ void DownstreamConnection::Flush() {
     }
     AccountExchanges();
     if (is_write_blocked_) break;
-    if (!in_.empty() && !has_failed_ && codec_->wants_bytes()) {
+    // What was left behind for later, not what is only half here.
+    if (!in_.empty() && !has_failed_ && !needs_more_ && codec_->wants_bytes()) {
       Reap();
       Receive();
       has_produced = true;

@@ -219,7 +219,10 @@ bool Builder::HasPathFilter(const std::vector<uint32_t>& modules) const {
 uint32_t Builder::IdFor(const std::string& address) {
   if (before_ != nullptr) {
     for (const ListenerSpec& old : before_->listeners) {
-      if (old.config.address == address) return old.id;
+      // "127.0.0.1:0" may stand there several times.
+      bool is_used = std::any_of(snapshot_->listeners.begin(), snapshot_->listeners.end(),
+                                 [&](const ListenerSpec& spec) { return spec.id == old.id; });
+      if (old.config.address == address && !is_used) return old.id;
     }
   }
   return snapshot_->next_listener_id++;
