@@ -9,11 +9,12 @@ namespace {
 
 class ValueTable final : public ModuleTable {
  public:
-  ValueTable(Value table, std::string path, std::string label, std::string file)
+  ValueTable(Value table, std::string path, std::string label, std::string file, bool is_checked)
       : table_(std::move(table)),
         path_(std::move(path)),
         label_(std::move(label)),
-        file_(std::move(file)) {}
+        file_(std::move(file)),
+        is_checked_(is_checked) {}
 
   std::vector<std::string> Visit(void (*read)(void* options, ConfigReader& reader),
                                  void* options) const override {
@@ -21,6 +22,7 @@ class ValueTable final : public ModuleTable {
     notes.file = file_;
     TableReader reader(table_, path_, label_, notes);
     reader.Skip("use");
+    if (is_checked_) reader.SkipAll();
     read(options, reader);
     reader.Finish();
     return ToLines(std::move(notes.problems));
@@ -34,6 +36,7 @@ class ValueTable final : public ModuleTable {
  private:
   const Value table_;
   const std::string path_, label_, file_;
+  const bool is_checked_;  // the file's reader knows the keys; a module may leave some unread
 };
 
 Value MakeBool(bool boolean) {
@@ -48,20 +51,22 @@ Value MakeBool(bool boolean) {
 std::shared_ptr<const ModuleTable> MakeModuleTable(Value table, std::string path, std::string label,
                                                    std::string file) {
   return std::make_shared<ValueTable>(std::move(table), std::move(path), std::move(label),
-                                      std::move(file));
+                                      std::move(file), false);
 }
 
 std::shared_ptr<const ModuleTable> MakeAcmeChallengeTable(const AcmeChallenge& settings) {
-  return MakeModuleTable(MakeTable({{"webroot", MakeList(settings.webroot)},
-                                    {"standalone", MakeString(settings.standalone)},
-                                    {"thumbprint", MakeString(settings.thumbprint)},
-                                    {"mode", MakeString(settings.mode)}}),
-                         "acme_challenge", "[acme_challenge]", "[acme_challenge]");
+  Value table = MakeTable({{"webroot", MakeList(settings.webroot)},
+                           {"standalone", MakeString(settings.standalone)},
+                           {"thumbprint", MakeString(settings.thumbprint)},
+                           {"mode", MakeString(settings.mode)}});
+  const std::string name = "[acme_challenge]";
+  return std::make_shared<ValueTable>(std::move(table), "acme_challenge", name, name, true);
 }
 
 std::shared_ptr<const ModuleTable> MakeOcspTable(const Ocsp& settings) {
-  return MakeModuleTable(MakeTable({{"enabled", MakeBool(settings.enabled)}}), "ocsp", "[ocsp]",
-                         "[ocsp]");
+  const std::string name = "[ocsp]";
+  return std::make_shared<ValueTable>(MakeTable({{"enabled", MakeBool(settings.enabled)}}), "ocsp",
+                                      name, name, true);
 }
 
 }  // namespace genkan::config

@@ -494,6 +494,10 @@ bool ServerExchange::site_has_challenge_upstream() const {
   return site_ && config().sites[*site_].config.challenge_to_upstream;
 }
 
+std::string_view ServerExchange::site_thumbprint() const {
+  return site_ ? std::string_view(config().sites[*site_].config.thumbprint) : std::string_view();
+}
+
 void ServerExchange::Reply(http::ResponseHead head, std::string body, std::string_view answered_by) {
   if (!can_answer()) return;
   answered_by_ = answered_by;

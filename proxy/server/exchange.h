@@ -67,6 +67,7 @@ class ServerExchange final : public genkan::Exchange, private upstream::Upstream
   Result<std::string> normalized_path() override;
   std::string_view site() const override;
   bool site_has_challenge_upstream() const override;
+  std::string_view site_thumbprint() const override;
   void Reply(http::ResponseHead head, std::string body, std::string_view answered_by) override;
   void ReplyStatus(int status, std::string_view answered_by) override;
   void ForwardNow() override;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "proxy/base/text.h"
+#include "proxy/config/module_table.h"
 #include "proxy/config/site_names.h"
 #include "proxy/config/upstream_url.h"
 #include "proxy/tls/session_context.h"
@@ -157,8 +158,10 @@ void Builder::BuildModules() {
     if (instance.name == kGuard || instance.use == kGuard) guard_settings = &instance;
   }
   if (const ModuleEntry* guard = find_module_(kGuard); guard != nullptr) {
+    // Its keys stand in [acme_challenge]; an instance of that name is for programs that bring a guard of their own.
+    auto table = config::MakeAcmeChallengeTable(config_->acme_challenge);
     AddModule(std::string(kGuard), *guard,
-              guard_settings != nullptr ? guard_settings->options.get() : nullptr);
+              guard_settings != nullptr ? guard_settings->options.get() : table.get());
   } else {
     // A program without the guard (tests of single parts) keeps its place free.
     snapshot_->modules.push_back({std::string(kGuard), nullptr});
