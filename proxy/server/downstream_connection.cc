@@ -446,7 +446,10 @@ void DownstreamConnection::NoteIdle() {
   if (requests_ == 0 || has_begun_head_) return;
   const config::Limits& limits = listener_->spec().limits;
   bool is_h2 = codec_->version() == http::Version::kHttp2;
-  idle_deadline_ = core_.loop().now() + (is_h2 ? limits.h2_idle_timeout : limits.idle_timeout);
+  Millis idle = is_h2 ? limits.h2_idle_timeout : limits.idle_timeout;
+  // With GOAWAY sent the client opens no more streams, and some never answer the PING behind it.
+  if (is_draining_) idle = std::min(idle, kDrainIdle);
+  idle_deadline_ = core_.loop().now() + idle;
   NeedDeadline(idle_deadline_);
 }
 
@@ -499,11 +502,11 @@ void DownstreamConnection::Drain() {
   is_draining_ = true;
   if (state_ != State::kServing) return;
   bool is_h1 = codec_->version() != http::Version::kHttp2;
-  if (is_h1 && exchanges_.empty()) {
+  if (exchanges_.empty()) {
     // A request may be on its way: it gets its answer, with Connection: close. Without one the connection goes soon.
     idle_deadline_ = std::min(idle_deadline_, core_.loop().now() + kDrainIdle);
     NeedDeadline(idle_deadline_);
-    return;
+    if (is_h1) return;
   }
   if (!has_gone_away_) {
     has_gone_away_ = true;

@@ -376,9 +376,10 @@ void ServerExchange::StartUpstream() {
   // A tunnel's bytes come behind the 101.
   bool is_upgrade = !upstream_request_.upgrade.empty();
   bool has_body = !is_upgrade && (!request_ended_ || !request_body_.empty() || request_trailers_);
-  if (!has_body) request_end_sent_ = !is_upgrade;
+  bool is_whole = !has_body && !is_upgrade;
+  request_end_sent_ = is_whole;
   upstream::Cluster& cluster = *snapshot_->clusters[static_cast<size_t>(route_->cluster)];
-  upstream_ = cluster.Start(std::move(upstream_request_), !has_body, options, *this);
+  upstream_ = cluster.Start(std::move(upstream_request_), is_whole, options, *this);
   PumpRequestBody();
 }
 

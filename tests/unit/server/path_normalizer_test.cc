@@ -1,0 +1,66 @@
+#include "proxy/server/path_normalizer.h"
+
+#include <gtest/gtest.h>
+
+namespace genkan::server {
+namespace {
+
+TEST(PathNormalizer, NormalisesAsRfc3986Does) {
+  struct Case {
+    const char *raw, *normal;
+  };
+  for (const Case& c : std::initializer_list<Case>{
+           {"/", "/"},
+           {"/a/b", "/a/b"},
+           {"/a//b///c", "/a/b/c"},
+           {"/a/./b/../c", "/a/c"},
+           {"/a/b/..", "/a/"},
+           {"/a/b/.", "/a/b/"},
+           {"/..", "/"},
+           {"/../../a", "/a"},
+           {"/a//../b", "/b"},
+           {"/%61%2D%2e%7E%5f", "/a-.~_"},
+           {"/%2e%2e/a", "/a"},
+           {"/a/%2E%2e/b", "/b"},
+           {"/.%2e/a", "/a"},
+           {"/%c3%a9", "/%C3%A9"},
+           {"/a%20b", "/a%20b"},
+           {"/.well-known/x", "/.well-known/x"},
+           {"/a/...", "/a/..."},
+           {"/a/", "/a/"},
+           {"//", "/"},
+           {"//a", "/a"},
+       }) {
+    NormalizedPath path = NormalizePath(c.raw);
+    EXPECT_EQ(path.path, c.normal) << c.raw;
+    EXPECT_EQ(path.doubt, "") << c.raw;
+  }
+}
+
+TEST(PathNormalizer, IsIdempotent) {
+  for (const char* raw : {"/a/./b/../c", "/%61//x/%2e%2e", "/a/b/..", "/%c3%a9/.%2e/y"}) {
+    std::string once = NormalizePath(raw).path;
+    EXPECT_EQ(NormalizePath(once).path, once) << raw;
+  }
+}
+
+TEST(PathNormalizer, DoubtsWhatTwoReadersReadDifferently) {
+  for (const char* raw : {"/a%2fb", "/a%2Fb", "/a%5cb", "/a\\b", "/a;b", "/a%3bb", "/a%00", "/a%0d", "/a%7f", "/a%25",
+                          "/%252e%252e/", "/a%", "/a%4", "/a%zz", "/a%2"}) {
+    EXPECT_NE(NormalizePath(raw).doubt, "") << raw;
+    EXPECT_FALSE(IsPlainPath(raw)) << raw;
+  }
+}
+
+TEST(PathNormalizer, PlainPathsAreThoseThatStayAsTheyAre) {
+  EXPECT_TRUE(IsPlainPath("/"));
+  EXPECT_TRUE(IsPlainPath("/a/b.html"));
+  EXPECT_TRUE(IsPlainPath("/a.b/c..d"));
+  EXPECT_FALSE(IsPlainPath("/a//b"));
+  EXPECT_FALSE(IsPlainPath("/a/.b"));
+  EXPECT_FALSE(IsPlainPath("*"));
+  EXPECT_EQ(NormalizePath("*").path, "*");
+}
+
+}  // namespace
+}  // namespace genkan::server
