@@ -360,6 +360,7 @@ void DownstreamConnection::AbortExchanges(const Error& error) {
 
 void DownstreamConnection::Flush() {
   if (state_ != State::kServing) return;
+  bool was_fruitless = false;
   for (int round = 0; !is_cut_; ++round) {
     size_t before = out_.size();
     if (before < kProduceAtOnce) codec_->Produce(out_, kProduceAtOnce);
@@ -377,7 +378,10 @@ void DownstreamConnection::Flush() {
       Receive();
       has_produced = true;
     }
-    if (!codec_->has_output() || !has_produced) break;
+    // Accounting may have opened a window, which the client must hear of. Output that does not come the second time
+    // waits for the client.
+    if (!codec_->has_output() || (!has_produced && was_fruitless)) break;
+    was_fruitless = !has_produced;
     if (round >= kMostRounds) {
       // Another turn, behind the others.
       stream_->WantWrite(true);

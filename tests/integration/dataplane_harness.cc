@@ -402,6 +402,8 @@ void H2Client::Data(uint32_t stream, std::string_view bytes, bool end) {
     std::string_view piece = bytes.substr(0, 16384);
     bytes.remove_prefix(piece.size());
     raw_.Send(test::Frame(test::kData, end && bytes.empty() ? test::kEndStream : 0, stream, piece));
+    windows_[stream] -= static_cast<int64_t>(piece.size());
+    windows_[0] -= static_cast<int64_t>(piece.size());
   } while (!bytes.empty());
 }
 
@@ -458,6 +460,12 @@ bool H2Client::ReadFrames() {
       case test::kGoAwayFrame:
         goaway_ = frame.error();
         break;
+      case test::kWindowUpdate: {
+        uint32_t size = 0;
+        for (char c : frame.payload) size = size << 8 | static_cast<unsigned char>(c);
+        windows_[frame.stream] += size;
+        break;
+      }
       case test::kPing:
         if ((frame.flags & test::kAck) == 0) {
           raw_.Send(test::Frame(test::kPing, test::kAck, 0, frame.payload));

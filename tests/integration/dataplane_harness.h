@@ -2,6 +2,7 @@
 // tests share. Test code: a failing system call aborts.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -176,6 +177,13 @@ class H2Client {
   bool has_ended(uint32_t stream) { return answers_[stream].is_complete || answers_[stream].reset_code != 0 || is_reset_[stream]; }
   bool was_reset(uint32_t stream) { return is_reset_[stream]; }
   std::optional<uint32_t> goaway() const { return goaway_; }
+  // What the proxy lets us send on this stream now.
+  int64_t send_window(uint32_t stream) const {
+    auto found = windows_.find(stream);
+    auto all = windows_.find(0);
+    int64_t own = found == windows_.end() ? 0 : found->second;
+    return 65'535 + std::min(own, all == windows_.end() ? 0 : all->second);
+  }
   // False: no window is opened for what comes.
   bool opens_windows = true;
   bool ReadFrames();
@@ -187,6 +195,7 @@ class H2Client {
   std::map<uint32_t, Answer> answers_;
   std::map<uint32_t, bool> is_reset_;
   std::optional<uint32_t> goaway_;
+  std::map<uint32_t, int64_t> windows_;  // beyond the 65,535 at first; 0: the connection's
 };
 
 // ":method GET, :scheme https, :path, :authority" and `more`.
