@@ -1,0 +1,160 @@
+#include "proxy/control/fetcher.h"
+
+#include <curl/curl.h>
+
+#include <atomic>
+
+namespace genkan::control {
+namespace {
+
+struct Transfer {
+  FetchResponse response;
+  size_t max_bytes = 0;
+  bool is_too_large = false;
+  const std::function<bool()>* is_cancelled = nullptr;
+};
+
+size_t OnBody(char* data, size_t size, size_t count, void* user) noexcept {
+  auto& transfer = *static_cast<Transfer*>(user);
+  size_t bytes = size * count;
+  if (transfer.response.body.size() + bytes > transfer.max_bytes) {
+    transfer.is_too_large = true;
+    return 0;
+  }
+  transfer.response.body.append(data, bytes);
+  return bytes;
+}
+
+size_t OnHeader(char* data, size_t size, size_t count, void* user) noexcept {
+  auto& headers = static_cast<Transfer*>(user)->response.headers;
+  std::string_view line(data, size * count);
+  if (line.substr(0, 5) == "HTTP/") headers.clear();  // of a redirect or an interim response
+  while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
+  size_t colon = line.find(':');
+  if (colon != std::string_view::npos && headers.size() < 100)
+    headers.emplace_back(ToLower(line.substr(0, colon)), Trim(line.substr(colon + 1)));
+  return size * count;
+}
+
+int OnProgress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept {
+  const auto* is_cancelled = static_cast<Transfer*>(user)->is_cancelled;
+  return is_cancelled != nullptr && *is_cancelled && (*is_cancelled)() ? 1 : 0;
+}
+
+struct CurlDeleter {
+  void operator()(CURL* curl) const noexcept { curl_easy_cleanup(curl); }
+};
+struct ListDeleter {
+  void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
+};
+
+void InitCurlOnce() {
+  static const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
+  static_cast<void>(code);
+}
+
+}  // namespace
+
+Result<FetchResponse> FetchBlocking(const FetchRequest& request,
+                                    const std::function<bool()>& is_cancelled,
+                                    const std::string& unix_socket) {
+  InitCurlOnce();
+  std::unique_ptr<CURL, CurlDeleter> curl(curl_easy_init());
+  if (!curl) return Fail(ErrorCode::kInternal, "libcurl gives no handle");
+  Transfer transfer;
+  transfer.max_bytes = request.max_bytes;
+  transfer.is_cancelled = &is_cancelled;
+  char error_text[CURL_ERROR_SIZE] = "";
+  CURL* handle = curl.get();
+  curl_easy_setopt(handle, CURLOPT_URL, request.url.c_str());
+  curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(handle, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, request.follows_redirects ? 1L : 0L);
+  curl_easy_setopt(handle, CURLOPT_MAXREDIRS, 10L);
+  curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout.count()));
+  curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, error_text);
+  curl_easy_setopt(handle, CURLOPT_USERAGENT, "genkan");
+  curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, &OnBody);
+  curl_easy_setopt(handle, CURLOPT_WRITEDATA, &transfer);
+  curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, &OnHeader);
+  curl_easy_setopt(handle, CURLOPT_HEADERDATA, &transfer);
+  curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, &OnProgress);
+  curl_easy_setopt(handle, CURLOPT_XFERINFODATA, &transfer);
+  if (!unix_socket.empty())
+    curl_easy_setopt(handle, CURLOPT_UNIX_SOCKET_PATH, unix_socket.c_str());
+  if (request.method == "POST") {
+    curl_easy_setopt(handle, CURLOPT_POST, 1L);
+    curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE,
+                     static_cast<curl_off_t>(request.body.size()));
+    curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request.body.data());
+  } else if (request.method != "GET") {
+    return Fail(ErrorCode::kUnsupported, "cannot fetch with {}", request.method);
+  }
+  std::unique_ptr<curl_slist, ListDeleter> headers;
+  for (const auto& header : request.headers)
+    headers.reset(curl_slist_append(headers.release(), header.c_str()));
+  // A responder that is asked to say "continue" first costs a second, and some never do.
+  headers.reset(curl_slist_append(headers.release(), "Expect:"));
+  curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers.get());
+
+  CURLcode code = curl_easy_perform(handle);
+  if (transfer.is_too_large)
+    return Fail(ErrorCode::kTooLarge, "{}: more than {} bytes", request.url, request.max_bytes);
+  if (code == CURLE_ABORTED_BY_CALLBACK)
+    return Fail(ErrorCode::kClosed, "{}: given up", request.url);
+  if (code == CURLE_OPERATION_TIMEDOUT)
+    return Fail(ErrorCode::kTimeout, "{}: no answer within {} ms", request.url,
+                request.timeout.count());
+  if (code != CURLE_OK)
+    return Fail(ErrorCode::kIo, "{}: {}", request.url,
+                error_text[0] != '\0' ? error_text : curl_easy_strerror(code));
+  long status = 0;
+  curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
+  transfer.response.status = static_cast<int>(status);
+  return std::move(transfer.response);
+}
+
+struct Fetcher::Shared {
+  std::atomic<bool> is_cancelled{false};
+};
+
+Fetcher::Fetcher(event::EventLoop& loop, event::BlockingPool& pool)
+    : loop_(loop), pool_(pool), shared_(std::make_shared<Shared>()) {
+  InitCurlOnce();
+}
+
+Fetcher::~Fetcher() { shared_->is_cancelled.store(true); }
+
+void Fetcher::Fetch(FetchRequest request, Done done) {
+  waiting_.emplace_back(std::move(request), std::move(done));
+  StartNext();
+}
+
+void Fetcher::StartNext() {
+  while (under_way_ < kMaxUnderWay && !waiting_.empty()) {
+    auto [request, done] = std::move(waiting_.front());
+    waiting_.pop_front();
+    ++under_way_;
+    auto finish = [this, shared = shared_, done = std::move(done)](Result<FetchResponse> result) {
+      if (shared->is_cancelled.load()) return;
+      --under_way_;
+      done(std::move(result));
+      StartNext();
+    };
+    bool is_queued = pool_.Submit(
+        [&loop = loop_, shared = shared_, request = std::move(request), finish]() mutable {
+          if (shared->is_cancelled.load()) return;
+          auto result = FetchBlocking(request, [&shared] { return shared->is_cancelled.load(); });
+          loop.Post([finish, result = std::move(result)]() mutable { finish(std::move(result)); });
+        });
+    if (!is_queued) {
+      loop_.Defer([finish] {
+        finish(Fail(ErrorCode::kBusy, "too much is waiting for the threads that fetch"));
+      });
+    }
+  }
+}
+
+}  // namespace genkan::control

@@ -1,0 +1,124 @@
+#include "proxy/control/state_dir.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "proxy/base/check.h"
+#include "proxy/base/log.h"
+#include "proxy/base/text.h"
+
+namespace genkan::control {
+namespace {
+
+constexpr uint64_t kVersion = 1;
+
+bool IsPlainName(std::string_view name) {
+  if (name.empty() || name.front() == '.') return false;
+  for (char c : name) {
+    if (!IsAlpha(c) && !IsDigit(c) && c != '-' && c != '_' && c != '.') return false;
+  }
+  return true;
+}
+
+std::string ReadWhole(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<StateDir>> StateDir::Open(const std::string& path) {
+  std::unique_ptr<StateDir> state(new StateDir(path));
+  std::error_code error;
+  bool existed = std::filesystem::is_directory(path, error);
+  std::filesystem::create_directories(path, error);
+  if (!existed && !error) chmod(path.c_str(), 0700);
+  net::Fd lock(open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock.is_open()) {
+    LOG_WARN("state_dir_unwritable",
+             "path={} error=\"{}\" staples and cached files are kept in memory only", path,
+             std::strerror(errno));
+    return state;
+  }
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    return Fail(ErrorCode::kBusy,
+                "state_dir {} is in use by another genkan; give this one a state_dir of its own",
+                path);
+  }
+  std::string version(Trim(ReadWhole(path + "/VERSION")));
+  while (!version.empty() && version.back() == '\n') version.pop_back();
+  auto number = ParseDecimal(version);
+  if (!version.empty() && (!number || *number > kVersion)) {
+    return Fail(ErrorCode::kUnsupported,
+                "state_dir {}: VERSION says {}, this genkan knows {}; it was written by a newer one",
+                path, version, kVersion);
+  }
+  state->lock_ = std::move(lock);
+  state->is_writable_ = true;
+  if (version.empty()) {
+    auto written = state->WriteFile("", "VERSION", fmt::format("{}\n", kVersion));
+    if (!written) {
+      LOG_WARN("state_dir_unwritable", "path={} error=\"{}\"", path, written.error().detail);
+      state->is_writable_ = false;
+    }
+  }
+  return state;
+}
+
+std::string StateDir::Load(std::string_view folder, std::string_view name) {
+  GENKAN_CHECK(IsPlainName(folder) && IsPlainName(name));
+  auto key = fmt::format("{}/{}", folder, name);
+  auto it = memory_.find(key);
+  if (it != memory_.end()) return it->second;
+  return ReadWhole(path_ + "/" + key);
+}
+
+void StateDir::Save(std::string_view folder, std::string_view name, std::string_view bytes) {
+  GENKAN_CHECK(IsPlainName(folder) && IsPlainName(name));
+  memory_[fmt::format("{}/{}", folder, name)] = std::string(bytes);
+  if (!is_writable_) return;
+  auto written = WriteFile(std::string(folder), std::string(name), bytes);
+  if (!written && !has_warned_) {
+    has_warned_ = true;
+    LOG_WARN("state_write_failed", "path={}/{}/{} error=\"{}\" it is kept in memory", path_, folder,
+             name, written.error().detail);
+  }
+  if (written) has_warned_ = false;
+}
+
+Status StateDir::WriteFile(const std::string& folder, const std::string& name,
+                           std::string_view bytes) {
+  std::string directory = folder.empty() ? path_ : path_ + "/" + folder;
+  if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
+    return Fail(ErrorCode::kIo, "{}: {}", directory, std::strerror(errno));
+  std::string target = directory + "/" + name;
+  std::string temporary = target + ".new";
+  net::Fd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd.is_open()) return Fail(ErrorCode::kIo, "{}: {}", temporary, std::strerror(errno));
+  while (!bytes.empty()) {
+    ssize_t written = write(fd.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      int error = errno;
+      unlink(temporary.c_str());
+      return Fail(ErrorCode::kIo, "{}: {}", temporary, std::strerror(error));
+    }
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  if (fsync(fd.get()) != 0 || rename(temporary.c_str(), target.c_str()) != 0) {
+    int error = errno;
+    unlink(temporary.c_str());
+    return Fail(ErrorCode::kIo, "{}: {}", target, std::strerror(error));
+  }
+  return {};
+}
+
+}  // namespace genkan::control

@@ -1,0 +1,40 @@
+// What genkan remembers: state_dir with VERSION, lock, and folders of small files that may all be deleted. Best effort:
+// where it cannot be written genkan warns and goes on in memory. Control thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "proxy/base/result.h"
+#include "proxy/net/fd.h"
+
+namespace genkan::control {
+
+class StateDir {
+ public:
+  // Makes the directory (0700), checks VERSION and takes the lock. Fails only where going on would be wrong: the
+  // directory is of a newer genkan, or another process holds the lock. Unwritable: is_writable() is false.
+  static Result<std::unique_ptr<StateDir>> Open(const std::string& path);
+
+  // The file's bytes, "" where there is none. Memory first: what was saved is found even when the disk is full.
+  std::string Load(std::string_view folder, std::string_view name);
+  // Replaces the file atomically (0600, fsync, rename).
+  void Save(std::string_view folder, std::string_view name, std::string_view bytes);
+
+  bool is_writable() const { return is_writable_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  explicit StateDir(std::string path) : path_(std::move(path)) {}
+  Status WriteFile(const std::string& folder, const std::string& name, std::string_view bytes);
+
+  std::string path_;
+  bool is_writable_ = false;
+  bool has_warned_ = false;
+  net::Fd lock_;
+  std::map<std::string, std::string> memory_;  // "ocsp/ab12…" -> bytes
+};
+
+}  // namespace genkan::control

@@ -1,0 +1,69 @@
+#include "proxy/tls/trust_store.h"
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "proxy/tls/pem.h"
+
+namespace genkan::tls {
+namespace {
+
+// Where Debian, Fedora, Alpine and others keep the system's roots as one file.
+constexpr const char* kSystemStores[] = {"/etc/ssl/certs/ca-certificates.crt",
+                                         "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"};
+
+void AddFile(const std::string& path, std::set<std::string>& seen,
+             std::vector<CertificatePtr>& roots) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  auto add = [&](std::string_view der) {
+    auto certificate = Certificate::FromDer(der);
+    if (certificate && seen.insert((*certificate)->sha256()).second)
+      roots.push_back(*std::move(certificate));
+  };
+  if (!LooksLikePem(text)) {
+    add(text);
+    return;
+  }
+  ScanPem(
+      text,
+      [&](const PemBlock& block) {
+        std::string der;
+        if (block.label == "CERTIFICATE" && DecodePemBody(block.base64, der)) add(der);
+      },
+      [](const std::string&) {});
+}
+
+}  // namespace
+
+Result<std::vector<CertificatePtr>> LoadTrustStore(const std::string& source) {
+  std::string path = source;
+  if (source == "system") {
+    path.clear();
+    for (const char* candidate : kSystemStores) {
+      std::error_code error;
+      if (path.empty() && std::filesystem::is_regular_file(candidate, error)) path = candidate;
+    }
+    // A machine without roots (a slim container): nothing is trusted, which the checks then say.
+    if (path.empty()) return std::vector<CertificatePtr>{};
+  }
+  std::vector<CertificatePtr> roots;
+  std::set<std::string> seen;
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+      if (entry.is_regular_file(error)) AddFile(entry.path(), seen, roots);
+    }
+  } else if (std::filesystem::is_regular_file(path, error)) {
+    AddFile(path, seen, roots);
+  } else {
+    return Fail(ErrorCode::kNotFound, "trust_store {}: no such file or directory", source);
+  }
+  if (roots.empty())
+    return Fail(ErrorCode::kInvalid, "trust_store {}: no certificate in it", source);
+  return roots;
+}
+
+}  // namespace genkan::tls
