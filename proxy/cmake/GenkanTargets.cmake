@@ -67,7 +67,8 @@ function(genkan_test name)
   add_executable(${name} ${sources})
   target_link_libraries(${name} PRIVATE genkan_options ${ARG_LINKS} GTest::gmock GTest::gtest_main)
   gtest_discover_tests(${name} TEST_PREFIX "${prefix}" DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
-                       PROPERTIES LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT})
+                       PROPERTIES LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT}
+                       ENVIRONMENT TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp)
 endfunction()
 
 # Every target below a folder, for `check` to depend on.

@@ -34,6 +34,7 @@ const std::string kAuthorization = kToken + "." + kThumbprint;
 class AcmeChallenge : public ::testing::Test {
  protected:
   void Configure(const std::string& keys) {
+    filters_.clear();  // before the module that they came from
     options_ = ModuleOptions(keys);
     module_ = std::make_unique<ModuleUnderTest>(genkan_module_acme_challenge, options_.get());
     EXPECT_THAT(module_->errors, IsEmpty());
