@@ -9,8 +9,13 @@ namespace genkan::testing {
 namespace {
 
 constexpr size_t kGibibyte = 1ull << 30;
-// For the connections' buffers, both directions, and what the allocator keeps.
+// For the connections' buffers, both directions, and what the allocator keeps. A sanitizer holds freed memory back
+// (AddressSanitizer 256 MiB) and keeps books; a third of what is under way still tells a stall from a leak.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr size_t kMostGrowth = 320 * 1024 * 1024;
+#else
 constexpr size_t kMostGrowth = 24 * 1024 * 1024;
+#endif
 
 // Sends a body of a gibibyte to every request, and counts what the kernel took.
 ScriptedOrigin::Script Source(std::atomic<size_t>& sent) {
