@@ -1,0 +1,67 @@
+// All certificates in service: reads them, watches their files, swaps renewed ones in by the rules, runs the certificate
+// watchers (OCSP …) and publishes an immutable CertStore. Alone owns their state. Control thread; owned by the Supervisor.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proxy/control/certificate_source.h"
+#include "proxy/control/fetcher.h"
+#include "proxy/control/state_dir.h"
+#include "proxy/event/event_loop.h"
+#include "proxy/module/api.h"
+#include "proxy/server/snapshot.h"
+#include "proxy/tls/cert_store.h"
+
+namespace genkan::control {
+
+// For `genkan status`, the status page and metrics. A copy.
+struct CertificateStatus {
+  std::string site, name;
+  std::vector<std::string> names, files;
+  bool is_in_service = false;
+  std::string serial, subject, issuer, sha256;
+  WallTime not_before{}, not_after{}, since{};
+  bool is_chain_complete = false;
+  std::vector<std::string> chain;     // subjects, leaf first, as sent
+  std::vector<std::string> dropped;   // "CN=…: expired"
+  std::string missing_issuer;
+  std::string staple;                 // "good until …", "none", "waiting", "not offered by the CA"
+  WallTime staple_next_update{};
+  std::string revocation = "unknown", revocation_why;  // good / revoked / unknown
+  uint64_t swaps = 0;
+  std::string last_refusal;           // why new files were not taken; "" when none stands
+  WallTime last_refusal_at{};
+  std::vector<std::string> findings;  // warnings in words: "expires in 3 days", "does not cover www.example.com"
+};
+
+struct CertManagerOptions {
+  event::EventLoop& loop;
+  Fetcher& fetcher;
+  StateDir& state;
+  FileAccess& files;
+  const Clock& clock;
+  // A new store is to be published to the workers; with the SHA-256 (32 bytes) of leaves that may not resume.
+  std::function<void(tls::CertStorePtr, std::shared_ptr<const std::vector<std::string>>)> publish;
+};
+
+class CertManager {
+ public:
+  static std::unique_ptr<CertManager> Make(CertManagerOptions options);
+  virtual ~CertManager() = default;
+
+  // The certificates of this snapshot's sites; those that stay go on with their state. `watchers`: the certificate
+  // modules, made once. At the first call everything is read at once and published, before this returns; `ready` is
+  // called when every first staple is there or `first_response_wait` has passed (at once where none is to be waited for).
+  virtual void Apply(server::SnapshotPtr snapshot, std::function<void()> ready) = 0;
+  virtual void AddWatcher(std::unique_ptr<CertificateWatcher> watcher) = 0;
+  // SIGHUP, `genkan reload`: read all files now. force: take what parses, matches and is not expired.
+  virtual void ReadAgain(bool force) = 0;
+  // `genkan status --refresh`.
+  virtual void Refresh() = 0;
+  virtual std::vector<CertificateStatus> Status() const = 0;
+};
+
+}  // namespace genkan::control

@@ -1,0 +1,50 @@
+// Turns one entry of a site's `certificates` into bundles: reads the files, matches leaf and key, completes and orders the
+// chain from everything in the directory. Blocks on files; any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "proxy/config/config.h"
+#include "proxy/tls/certificate_bundle.h"
+#include "proxy/tls/chain_builder.h"
+
+namespace genkan::control {
+
+// How files are reached: directly, or (later) through the keeper.
+class FileAccess {
+ public:
+  virtual ~FileAccess() = default;
+  // Regular files only; at most `max_bytes`.
+  virtual Result<std::string> Read(const std::string& path, size_t max_bytes) = 0;
+  // Full paths of the regular files (symlinks followed) directly in a directory, sorted.
+  virtual Result<std::vector<std::string>> List(const std::string& directory) = 0;
+  virtual std::vector<std::string> Glob(const std::string& pattern) = 0;
+};
+std::unique_ptr<FileAccess> MakeDirectFileAccess();
+
+struct CertificateContext {
+  std::vector<tls::CertificatePtr> roots;  // trust_store
+  std::vector<tls::CertificatePtr> pool;   // [certificates] pool
+  WallTime now;
+};
+
+// One certificate found (a glob or a directory with several keys gives several).
+struct FoundCertificate {
+  std::string name;         // the lineage's directory name, or the file: stable over renewals
+  tls::BundlePtr bundle;    // null: see error
+  tls::Chain chain;         // as built; chain.dropped has the reasons
+  tls::CertificatePtr issuer;  // of the leaf, also where it is a root; null where unknown
+  std::string error;        // in words with the file: "…/privkey.pem: the key does not match …"
+  bool may_be_half_written = false;  // try again soon
+  std::vector<std::string> files;    // what was read
+};
+
+struct SourceReading {
+  std::vector<FoundCertificate> certificates;  // at least one entry; an error entry where nothing was found
+  std::vector<std::string> watch;              // paths for the FileWatcher
+};
+
+SourceReading ReadSource(const config::CertificateSource& source, FileAccess& files, const CertificateContext& context);
+
+}  // namespace genkan::control
