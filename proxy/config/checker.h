@@ -28,6 +28,10 @@ class Checker {
   void Warn(std::string path, fmt::format_string<Args...> format, Args&&... args) {
     Note(findings_.warnings, std::move(path), fmt::format(format, std::forward<Args>(args)...));
   }
+  // A key that is read and held to its rules, but that nothing acts on in this version.
+  void NoEffectYet(std::string path) {
+    Warn(std::move(path), "has no effect in this version of genkan yet");
+  }
   // `word` must be one of `known`.
   void Word(const std::string& path, std::string_view word,
             std::initializer_list<std::string_view> known) {

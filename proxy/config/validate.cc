@@ -247,6 +247,18 @@ bool IsCovered(const std::string& path, const std::vector<Problem>& problems) {
   return false;
 }
 
+// Better a line in the log than a key that an operator relies on in vain.
+void WarnOfWhatIsToCome(Checker& check) {
+  const Config& config = check.config();
+  for (size_t i = 0; i < config.sites.size(); ++i) {
+    if (!config.sites[i].standby.empty()) check.NoEffectYet(fmt::format("site[{}].standby", i));
+  }
+  if (!config.acme_challenge.tls_alpn.empty()) check.NoEffectYet("acme_challenge.tls_alpn");
+  if (!config.revocation.on_revoked.empty()) check.NoEffectYet("revocation.on_revoked");
+  if (!config.tls.client_certificates.crl.empty())
+    check.NoEffectYet("tls.client_certificates.crl");
+}
+
 }  // namespace
 
 Findings Validate(const Config& config, const std::vector<std::string_view>& modules) {
@@ -260,6 +272,7 @@ Findings Validate(const Config& config, const std::vector<std::string_view>& mod
   CheckAcmeChallenge(check);
   CheckRevocation(check);
   CheckModules(check);
+  WarnOfWhatIsToCome(check);
   return findings;
 }
 

@@ -9,10 +9,16 @@
 namespace genkan::config {
 namespace {
 
+constexpr std::string_view kNoH2Yet =
+    "this version of genkan speaks HTTP/1.1 to upstreams, not yet HTTP/2; write http/1.1 or http://";
+
 void CheckUpstreamName(Checker& check, const std::string& path, const std::string& text) {
   if (IsUpstreamUrl(text)) {
-    if (auto parsed = ParseUpstreamUrl(text); !parsed)
+    auto parsed = ParseUpstreamUrl(text);
+    if (!parsed)
       check.Error(path, "{}", parsed.error().detail);
+    else if (parsed->protocol == "h2")
+      check.Error(path, "{}", kNoH2Yet);
     return;
   }
   std::vector<std::string_view> known;
@@ -74,6 +80,7 @@ void CheckCertificates(Checker& check, const std::string& site_path, const Site&
       check.Error(path,
                   "a certificate needs a path: \"/etc/letsencrypt/live/…\" or certificate = \"…\"");
     check.Word(path + ".chain", source.chain, {"auto", "short", "long", "by_client"});
+    if (source.chain != "auto") check.NoEffectYet(path + ".chain");
   }
 }
 
@@ -166,6 +173,8 @@ void CheckUpstreams(Checker& check) {
     else if (!has_first_line)
       check.Error(path + ".servers", "every server of [{}] is a backup", path);
     check.Word(path + ".protocol", upstream.protocol, {"http/1.1", "h2"});
+    if (upstream.protocol == "h2" && !IsUpstreamUrl(upstream.name))
+      check.Error(path + ".protocol", "{}", kNoH2Yet);
     check.Word(path + ".balance", upstream.balance,
                {"round_robin", "least_connections", "consistent_hash"});
     check.Word(path + ".proxy_protocol", upstream.proxy_protocol, {"off", "v1", "v2"});

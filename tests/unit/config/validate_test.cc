@@ -103,7 +103,7 @@ TEST(Validate, AnAddressInPlaceOfAPoolIsAUrlWithoutItsScheme) {
 TEST(Validate, UpstreamUrls) {
   for (const char* good :
        {"http://127.0.0.1", "http://127.0.0.1:8080/", "https://app.internal:8443",
-        "http://[::1]:80", "unix:/run/app.sock", "h2c://127.0.0.1:50051"}) {
+        "http://[::1]:80", "unix:/run/app.sock"}) {
     EXPECT_THAT(
         ErrorsWith(std::string("[[site]]\nnames=[\"b.test\"]\nupstream=\"") + good + "\"\n"),
         IsEmpty())
@@ -111,12 +111,22 @@ TEST(Validate, UpstreamUrls) {
   }
   for (const char* bad :
        {"ftp://127.0.0.1", "http://127.0.0.1/app", "http://a@b", "http://", "http://a:0",
-        "http://a:65536", "http://[::1", "http://a b", "http://a?x", "unix:"}) {
+        "http://a:65536", "http://[::1", "http://a b", "http://a?x", "unix:", "h2c://127.0.0.1:50051"}) {
     EXPECT_EQ(
         ErrorsWith(std::string("[[site]]\nnames=[\"b.test\"]\nupstream=\"") + bad + "\"\n").size(),
         1u)
         << bad;
   }
+}
+
+TEST(Validate, KeysThatNothingActsOnYetAreWarnedOf) {
+  auto checked = LoadConfigText(
+      "[[listener]]\naddress = \":80\"\n[[site]]\nnames = [\"a.test\"]\nupstream = \"http://127.0.0.1:1\"\n"
+      "standby = \"/etc/genkan/standby\"\n[revocation]\non_revoked = [\"true\"]\n",
+      "g");
+  ASSERT_TRUE(checked);
+  EXPECT_THAT(checked->warnings, Contains(HasSubstr("g:6:1: has no effect in this version")));
+  EXPECT_THAT(checked->warnings, Contains(HasSubstr("g:8:1: has no effect in this version")));
 }
 
 TEST(Validate, NamesOfSites) {
