@@ -1,0 +1,247 @@
+"""An authority of the test's own, made with the openssl CLI: root, one intermediate, leaves, lineages, an OCSP responder.
+
+    ca = Ca(tmp_path)
+    lineage = Lineage(tmp_path, "a.test", ca.issue("a.test"))   # …/live/a.test, as certbot lays it out
+    … certificates = ["{lineage.path}"] … curl --cacert {ca.root}
+"""
+
+import base64
+import os
+import re
+import threading
+import time
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote
+
+from support.clients import normal_serial
+from support.eventually import run
+
+CONFIG = """
+[req]
+distinguished_name = dn
+prompt = no
+[dn]
+CN = unused
+[ca]
+default_ca = here
+[here]
+dir = {folder}
+database = $dir/index.txt
+new_certs_dir = $dir/issued
+certificate = $dir/intermediate.pem
+private_key = $dir/intermediate.key
+rand_serial = yes
+default_md = sha256
+policy = any
+copy_extensions = none
+unique_subject = no
+[any]
+commonName = supplied
+[root]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+[intermediate]
+basicConstraints = critical, CA:TRUE, pathlen:0
+keyUsage = critical, keyCertSign, cRLSign, digitalSignature
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+"""
+
+
+@dataclass
+class Issued:
+    """A leaf with its key and what stands between it and the root, as PEM texts."""
+    cert: str
+    key: str
+    chain: str
+    serial: str
+
+    @property
+    def fullchain(self):
+        return self.cert + self.chain
+
+
+class Ca:
+    def __init__(self, folder, name="genkan test"):
+        self.folder = Path(folder) / "ca"
+        (self.folder / "issued").mkdir(parents=True)
+        (self.folder / "index.txt").touch()
+        self.config = self.folder / "ca.cnf"
+        self.config.write_text(CONFIG.format(folder=self.folder))
+        self.root = self.folder / "root.pem"
+        self.intermediate = self.folder / "intermediate.pem"
+        self._count = 0
+        self._key(self.folder / "root.key")
+        self._openssl("req", "-x509", "-new", "-key", self.folder / "root.key", "-subj", f"/CN={name} root",
+                      "-days", 3650, "-config", self.config, "-extensions", "root", "-out", self.root)
+        self._key(self.folder / "intermediate.key")
+        self._openssl("req", "-new", "-key", self.folder / "intermediate.key", "-config", self.config,
+                      "-subj", f"/CN={name} intermediate", "-out", self.folder / "intermediate.csr")
+        self._openssl("x509", "-req", "-in", self.folder / "intermediate.csr", "-days", 1825,
+                      "-CA", self.root, "-CAkey", self.folder / "root.key", "-set_serial", "0x1001",
+                      "-extfile", self.config, "-extensions", "intermediate", "-out", self.intermediate)
+
+    @staticmethod
+    def _openssl(*args):
+        return run(["openssl", *args], check=True).stdout
+
+    def _key(self, path, kind="ec"):
+        how = ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"] if kind == "rsa" else \
+              ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        self._openssl("genpkey", "-algorithm", *how, "-out", path)
+
+    def issue(self, *names, days=90, starts=-1.0, kind="ec", ocsp_url=None, ca_issuers_url=None, must_staple=False):
+        """A leaf for names and addresses. `starts` is in days from now, `days` from there on."""
+        self._count += 1
+        leaf = self.folder / f"leaf{self._count}"
+        key, csr, cert, extensions = (leaf.with_suffix(s) for s in (".key", ".csr", ".pem", ".ext"))
+        self._key(key, kind)
+        self._openssl("req", "-new", "-key", key, "-config", self.config, "-subj", f"/CN={names[0]}", "-out", csr)
+        alternatives = ",".join(("IP:" if re.fullmatch(r"[\d.]+|.*::.*", n) else "DNS:") + n for n in names)
+        information = [f"OCSP;URI:{ocsp_url}"] if ocsp_url else []
+        information += [f"caIssuers;URI:{ca_issuers_url}"] if ca_issuers_url else []
+        extensions.write_text("\n".join(
+            ["basicConstraints = critical, CA:FALSE", "keyUsage = critical, digitalSignature, keyEncipherment",
+             "extendedKeyUsage = serverAuth", f"subjectAltName = {alternatives}",
+             "subjectKeyIdentifier = hash", "authorityKeyIdentifier = keyid"]
+            + (["authorityInfoAccess = " + ",".join(information)] if information else [])
+            + (["tlsfeature = status_request"] if must_staple else [])) + "\n")
+
+        def utc(offset_days):
+            return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + offset_days * 86400))
+
+        self._openssl("ca", "-config", self.config, "-batch", "-notext", "-in", csr, "-out", cert,
+                      "-extfile", extensions, "-startdate", utc(starts), "-enddate", utc(starts + days))
+        serial = self._openssl("x509", "-in", cert, "-noout", "-serial").strip().split("=", 1)[1]
+        return Issued(cert.read_text(), key.read_text(), self.intermediate.read_text(), normal_serial(serial))
+
+    def revoke(self, issued, reason="keyCompromise"):
+        path = self.folder / "revoked.pem"
+        path.write_text(issued.cert)
+        self._openssl("ca", "-config", self.config, "-revoke", path, "-crl_reason", reason)
+
+    def ocsp_response(self, request, days=1):
+        """The DER answer to a DER request, signed by the intermediate."""
+        asked = self.folder / f"request{threading.get_ident()}.der"
+        told = asked.with_suffix(".response")
+        asked.write_bytes(request)
+        run(["openssl", "ocsp", "-index", self.folder / "index.txt", "-CA", self.intermediate,
+             "-rsigner", self.intermediate, "-rkey", self.folder / "intermediate.key", "-ndays", days,
+             "-reqin", asked, "-respout", told], check=True)
+        return told.read_bytes()
+
+
+class Lineage:
+    """…/live/NAME with cert.pem, chain.pem, fullchain.pem and privkey.pem: symlinks into …/archive/NAME, like certbot's."""
+
+    KINDS = ("cert", "chain", "fullchain", "privkey")
+
+    def __init__(self, folder, name, issued=None):
+        self.path = Path(folder) / "letsencrypt" / "live" / name
+        self.archive = Path(folder) / "letsencrypt" / "archive" / name
+        self.version = 0
+        if issued is not None:
+            self.renew(issued)
+
+    def renew(self, issued):
+        """The next version as certbot writes it: four new files, then one symlink after the other."""
+        self.renew_with({"cert": issued.cert, "chain": issued.chain, "fullchain": issued.fullchain,
+                         "privkey": issued.key})
+
+    def renew_with(self, texts):
+        """The same with any contents, also broken ones. A kind that is left out keeps its symlink."""
+        self.version += 1
+        self.archive.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+        for kind, text in texts.items():
+            target = self.archive / f"{kind}{self.version}.pem"
+            target.write_text(text)
+            if kind == "privkey":
+                target.chmod(0o600)
+        for kind in texts:
+            link = self.path / f"{kind}.pem"
+            fresh = self.path / f".{kind}.new"
+            fresh.symlink_to(os.path.relpath(self.archive / f"{kind}{self.version}.pem", self.path))
+            os.replace(fresh, link)
+
+
+class OcspResponder:
+    """`with OcspResponder(ca) as responder:` an OCSP responder over HTTP, answered by `openssl ocsp` for each request.
+
+    (`openssl ocsp -port` itself hangs on a connection that says nothing.) `stop()` and `start()` keep the port.
+    mode: "normal", or "try_later", "garbage", "error" (HTTP 503), "silent" (no answer until it is stopped).
+    """
+
+    TRY_LATER = bytes([0x30, 0x03, 0x0A, 0x01, 0x03])
+
+    def __init__(self, ca=None):
+        self.ca = ca
+        self.mode = "normal"
+        self.requests = 0
+        self._port = 0
+        self._server = None
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self._port}/"
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *exc):
+        self.stop()
+
+    def start(self):
+        responder = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.reply(self.rfile.read(int(self.headers["content-length"])))
+
+            def do_GET(self):
+                self.reply(base64.b64decode(unquote(self.path.split("/")[-1])))
+
+            def reply(self, request):
+                with responder._lock:
+                    responder.requests += 1
+                    if responder.mode == "normal":
+                        body = responder.ca.ocsp_response(request)
+                if responder.mode == "silent":
+                    responder._stopped.wait(60)
+                    return
+                if responder.mode == "try_later":
+                    body = OcspResponder.TRY_LATER
+                elif responder.mode == "garbage":
+                    body = b"<html>this is not OCSP</html>"
+                elif responder.mode == "error":
+                    return self.send_error(503)
+                self.send_response(200)
+                self.send_header("Content-Type", "application/ocsp-response")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args):
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+
+        self._stopped.clear()
+        self._server = Server(("127.0.0.1", self._port), Handler)
+        self._port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self):
+        if self._server is not None:
+            self._stopped.set()
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
