@@ -78,6 +78,10 @@ class ServerCodec {
   // False: stop reading from the socket (a window is full, a pipelined request waits).
   virtual bool wants_bytes() const = 0;
 
+  // Part of a head has come (h2: of the preface or of a frame's header, too) and the rest is awaited: the time limit of
+  // heads applies. h1 leaves a head that is not whole in `in` and need not say.
+  virtual bool is_mid_head() const { return false; }
+
   // 1xx (not 101): any number before the response. Dropped towards HTTP/1.0.
   virtual void SendInterim(StreamId stream, const ResponseHead& head) = 0;
   // `end`: no body follows. The codec frames for its version: head.framing says what is known. For a tunnel (h1:

@@ -56,6 +56,11 @@ class H2FrameScanner {
   Piece Next(std::string_view bytes);
 
   const H2FrameHeader& header() const { return header_; }
+  // Some bytes of the preface or of a frame's header are missing, or of the payload of a frame that carries a head.
+  bool is_mid_head() const {
+    bool is_head = header_.type == H2FrameType::kHeaders || header_.type == H2FrameType::kContinuation;
+    return preface_left_ > 0 || held_ > 0 || (in_payload_ && is_head);
+  }
   // The first four bytes of the frame's payload, once they went by; less of them counts as zeros
   // behind.
   uint32_t first_word() const;

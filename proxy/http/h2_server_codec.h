@@ -56,6 +56,7 @@ class H2ServerCodec final : public ServerCodec, private H2SessionHandler {
   Version version() const override { return Version::kHttp2; }
   Status Receive(Buffer& in) override;
   void ReceiveEnd() override;
+  bool is_mid_head() const override { return in_head_ || scanner_.is_mid_head(); }
   bool wants_bytes() const override { return !failed_.has_value() && !has_ended_; }
 
   void SendInterim(StreamId id, const ResponseHead& head) override;

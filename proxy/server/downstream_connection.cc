@@ -253,6 +253,7 @@ void DownstreamConnection::Receive() {
     // h1 has told its one exchange; h2's connection is over for all of them.
     AbortExchanges(status.error());
   }
+  if (is_h2) NoteH2Head();
   if (!is_h2 && exchanges_.empty() && !in_.empty() && !has_begun_head_) {
     has_begun_head_ = true;
     if (requests_ > 0) head_deadline_ = core_.loop().now() + listener_->spec().limits.header_timeout;
@@ -261,6 +262,22 @@ void DownstreamConnection::Receive() {
   needs_more_ = codec_->wants_bytes();
   UpdateInterest();
   MarkDirty();
+}
+
+// A head that trickles in holds all streams of the connection up, so it has its time limit even while others run.
+void DownstreamConnection::NoteH2Head() {
+  bool is_mid_head = codec_->is_mid_head();
+  if (is_mid_head && !has_begun_head_) {
+    // The preface and the first frame share the time that began with the connection.
+    if (has_seen_head_) {
+      head_deadline_ = core_.loop().now() + listener_->spec().limits.header_timeout;
+    }
+    NeedDeadline(head_deadline_);
+  }
+  if (!is_mid_head) has_seen_head_ = true;
+  bool has_ended = has_begun_head_ && !is_mid_head;
+  has_begun_head_ = is_mid_head;
+  if (has_ended && exchanges_.empty()) NoteIdle();
 }
 
 void DownstreamConnection::HandleEnd() {
@@ -567,12 +584,20 @@ void DownstreamConnection::CheckServing(MonotonicTime now) {
     }
     NeedDeadline(blocked_since_ + limits.write_timeout);
   }
+  if (has_begun_head_ && codec_->version() == http::Version::kHttp2) {
+    if (now >= head_deadline_) {
+      LOG_DEBUG("header_timeout", "c={} client={}", id(), client_address_);
+      AbortExchanges({ErrorCode::kTimeout, "a head that never came whole", Side::kDownstream});
+      return Cut();
+    }
+    NeedDeadline(head_deadline_);
+  }
   for (auto& exchange : exchanges_) NeedDeadline(exchange->CheckDeadlines(now));
   if (exchanges_.empty()) CheckIdle(now);
 }
 
 void DownstreamConnection::CheckIdle(MonotonicTime now) {
-  if (has_begun_head_) {
+  if (has_begun_head_ && codec_->version() != http::Version::kHttp2) {
     if (now < head_deadline_) return NeedDeadline(head_deadline_);
     // RFC 9110 15.5.9. Stream 0: a request that never came whole.
     LOG_DEBUG("header_timeout", "c={} client={}", id(), client_address_);

@@ -100,6 +100,7 @@ class DownstreamConnection final : private net::Stream::Owner, private http::Req
   void UpdateInterest();
   bool CanClose() const;
   void NoteIdle();
+  void NoteH2Head();
   void BeginLinger();
   void DrainLinger();
   void OnTimer();
@@ -134,6 +135,7 @@ class DownstreamConnection final : private net::Stream::Owner, private http::Req
   bool has_gone_away_ = false;
   bool is_write_blocked_ = false;
   bool has_begun_head_ = false;
+  bool has_seen_head_ = false;       // h2: the preface and what came with it are past
   bool needs_more_ = false;      // what is unread in in_ makes no sense without more bytes
   uint32_t requests_ = 0;
   size_t lingered_ = 0;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/integration/dataplane_harness.h"
+#include "tests/support/h2_frames.h"
 
 namespace genkan::testing {
 namespace {
@@ -152,6 +153,25 @@ TEST(Limits, TimeoutsEndWhatIsSlow) {
   EXPECT_TRUE(idle.raw().has_ended());
   EXPECT_TRUE(h2.ReadUntil([&] { return h2.goaway().has_value(); }));
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(8));
+}
+
+TEST(Limits, AnH2HeadThatTricklesInIsCutAtTheLimitOfHeads) {
+  ScriptedOrigin origin(ScriptedOrigin::Always("ok"));
+  config::Config config = MakeConfig(origin.url());
+  config.limits.header_timeout = milliseconds(200);
+  Proxy proxy(config);
+  ClientOptions options{.tls = true, .alpn = "h2"};
+  RawClient preface(proxy.tls_port(), options), head(proxy.tls_port(), options), rests(proxy.tls_port(), options);
+  preface.Send(test::kH2Preface.substr(0, 10));
+  std::string hello = std::string(test::kH2Preface) + test::Frame(4, 0, 0);
+  head.Send(hello + test::Frame(1, 0x5, 1, std::string(60, 'x')).substr(0, 20));
+  rests.Send(hello);
+  preface.ReadAll();
+  EXPECT_TRUE(preface.has_ended());
+  head.ReadAll();
+  EXPECT_TRUE(head.has_ended());
+  // A connection that a browser opens ahead of need may rest.
+  EXPECT_EQ(proxy.Sum(&Metrics::connections_open), 1u);
 }
 
 TEST(Limits, AClientThatTakesNothingIsCut) {
