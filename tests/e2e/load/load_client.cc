@@ -1,10 +1,12 @@
-// A load of HTTPS requests that does not retry: connections that are kept alive and connections for one request each,
-// every one verified, every answer compared. Prints one JSON object when it ends (SIGTERM, or its stdin at its end).
+// A load of HTTPS requests that does not retry: connections that are kept alive and connections for
+// one request each, every one verified, every answer compared. Prints one JSON object when it ends
+// (SIGTERM, or its stdin at its end).
 //
 //   genkan_load run  --port P --name HOST --ca FILE [--path /] [--expect TEXT]
 //                    [--keep N --keep-rate R] [--new N --new-rate R] [--sources N]
-//       N threads of each kind; R requests a second for each thread. The JSON has every request with the times at
-//       which it began and ended, and every serial with the time when it was first seen.
+//       N threads of each kind; R requests a second for each thread. The JSON has every request
+//       with the times at which it began and ended, and every serial with the time when it was
+//       first seen.
 //   genkan_load hold --port P --name HOST --ca FILE --connections N [--sources N] [--plain]
 //       Opens N connections, keeps them, then sends one request on each that is open.
 //
@@ -111,7 +113,8 @@ class Connection {
     ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     int one = 1;
     ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    // The port is chosen at connect(), per destination: thousands of connections do not run out of them.
+    // The port is chosen at connect(), per destination: thousands of connections do not run out of
+    // them.
     ::setsockopt(fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
     sockaddr_in from = At(0x7f000101 + static_cast<uint32_t>(source % options_.sources), 0);
     if (::bind(fd_, reinterpret_cast<sockaddr*>(&from), sizeof from) != 0) {
@@ -131,7 +134,8 @@ class Connection {
     if (!Write(request)) return false;
     size_t head_end;
     while ((head_end = input_.find("\r\n\r\n")) == std::string::npos) {
-      if (!ReadMore(input_.empty() ? "before the response" : "in the response's head")) return false;
+      if (!ReadMore(input_.empty() ? "before the response" : "in the response's head"))
+        return false;
     }
     std::string head = input_.substr(0, head_end + 2);
     for (char& c : head) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -147,7 +151,8 @@ class Connection {
     }
     std::string body = input_.substr(head_end + 4, length);
     input_.erase(0, head_end + 4 + length);
-    if (!options_.expect.empty() && body != options_.expect) return Fail("another body: " + body.substr(0, 60));
+    if (!options_.expect.empty() && body != options_.expect)
+      return Fail("another body: " + body.substr(0, 60));
     return true;
   }
 
@@ -199,13 +204,16 @@ class Connection {
     char bytes[16384];
     ERR_clear_error();
     errno = 0;
-    ssize_t n = ssl_ ? SSL_read(ssl_.get(), bytes, sizeof bytes) : ::recv(fd_, bytes, sizeof bytes, 0);
+    ssize_t n =
+        ssl_ ? SSL_read(ssl_.get(), bytes, sizeof bytes) : ::recv(fd_, bytes, sizeof bytes, 0);
     if (n > 0) {
       input_.append(bytes, static_cast<size_t>(n));
       return true;
     }
-    std::string why = errno == EAGAIN ? "20 s of silence" : errno != 0 ? std::strerror(errno)
-                      : ssl_ ? LastTlsError() : "closed by the peer";
+    std::string why = errno == EAGAIN ? "20 s of silence"
+                      : errno != 0    ? std::strerror(errno)
+                      : ssl_          ? LastTlsError()
+                                      : "closed by the peer";
     return Fail(std::string("read ") + where + ": " + why);
   }
 
@@ -223,10 +231,13 @@ class Connection {
   bool wants_close_ = false, has_failed_ = false;
 };
 
-// Waits for the next turn of a thread that is to do `rate` a second. A turn that was missed is not made up for.
+// Waits for the next turn of a thread that is to do `rate` a second. A turn that was missed is not
+// made up for.
 class Pace {
  public:
-  explicit Pace(double rate) : step_(std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1 / rate))) {}
+  explicit Pace(double rate)
+      : step_(
+            std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1 / rate))) {}
   void Wait() {
     next_ = std::max(next_ + step_, Clock::now());
     std::this_thread::sleep_until(next_);
@@ -299,13 +310,14 @@ void Print(const std::vector<Record>& records) {
   std::vector<std::string> names(serials.size());
   for (const auto& [serial, index] : serials) names[index] = serial;
   std::printf("{\"connections\":%zu,\"serials\":[", connections);
-  for (size_t i = 0; i < names.size(); ++i) std::printf("%s%s", i ? "," : "", Quoted(names[i]).c_str());
+  for (size_t i = 0; i < names.size(); ++i)
+    std::printf("%s%s", i ? "," : "", Quoted(names[i]).c_str());
   std::printf("],\"failures\":[");
   const char* comma = "";
   for (const Record& record : records) {
     for (const Failure& failure : record.failures) {
-      std::printf("%s{\"at\":%.1f,\"fresh\":%s,\"why\":%s}", comma, failure.at, failure.is_fresh ? "true" : "false",
-                  Quoted(failure.why).c_str());
+      std::printf("%s{\"at\":%.1f,\"fresh\":%s,\"why\":%s}", comma, failure.at,
+                  failure.is_fresh ? "true" : "false", Quoted(failure.why).c_str());
       comma = ",";
     }
   }
@@ -313,8 +325,8 @@ void Print(const std::vector<Record>& records) {
   comma = "";
   for (const Record& record : records) {
     for (const Request& request : record.requests) {
-      std::printf("%s[%.1f,%.1f,%d,%zu]", comma, request.begun, request.ended, request.is_fresh ? 1 : 0,
-                  serials[record.serials[request.serial]]);
+      std::printf("%s[%.1f,%.1f,%d,%zu]", comma, request.begun, request.ended,
+                  request.is_fresh ? 1 : 0, serials[record.serials[request.serial]]);
       comma = ",";
     }
   }
@@ -398,20 +410,33 @@ bool Parse(int argc, char** argv, Options& options) {
     }
     if (++i == argc) return false;
     const char* value = argv[i];
-    if (flag == "--port") options.port = std::atoi(value);
-    else if (flag == "--name") options.name = value;
-    else if (flag == "--ca") options.ca = value;
-    else if (flag == "--path") options.path = value;
-    else if (flag == "--expect") options.expect = value;
-    else if (flag == "--keep") options.keep = std::atoi(value);
-    else if (flag == "--keep-rate") options.keep_rate = std::atof(value);
-    else if (flag == "--new") options.fresh = std::atoi(value);
-    else if (flag == "--new-rate") options.fresh_rate = std::atof(value);
-    else if (flag == "--sources") options.sources = std::atoi(value);
-    else if (flag == "--connections") options.connections = std::atoi(value);
-    else return false;
+    if (flag == "--port")
+      options.port = std::atoi(value);
+    else if (flag == "--name")
+      options.name = value;
+    else if (flag == "--ca")
+      options.ca = value;
+    else if (flag == "--path")
+      options.path = value;
+    else if (flag == "--expect")
+      options.expect = value;
+    else if (flag == "--keep")
+      options.keep = std::atoi(value);
+    else if (flag == "--keep-rate")
+      options.keep_rate = std::atof(value);
+    else if (flag == "--new")
+      options.fresh = std::atoi(value);
+    else if (flag == "--new-rate")
+      options.fresh_rate = std::atof(value);
+    else if (flag == "--sources")
+      options.sources = std::atoi(value);
+    else if (flag == "--connections")
+      options.connections = std::atoi(value);
+    else
+      return false;
   }
-  return options.port > 0 && options.sources > 0 && (options.mode == "run" || options.mode == "hold");
+  return options.port > 0 && options.sources > 0 &&
+         (options.mode == "run" || options.mode == "hold");
 }
 
 }  // namespace
@@ -429,8 +454,10 @@ int main(int argc, char** argv) {
 
   std::unique_ptr<SSL_CTX, SslFree> context(SSL_CTX_new(TLS_client_method()));
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
-  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);  // each handshake is a whole one
-  if (!options.ca.empty() && SSL_CTX_load_verify_locations(context.get(), options.ca.c_str(), nullptr) != 1) {
+  SSL_CTX_set_session_cache_mode(context.get(),
+                                 SSL_SESS_CACHE_OFF);  // each handshake is a whole one
+  if (!options.ca.empty() &&
+      SSL_CTX_load_verify_locations(context.get(), options.ca.c_str(), nullptr) != 1) {
     std::fprintf(stderr, "%s: %s\n", options.ca.c_str(), LastTlsError().c_str());
     return 2;
   }
