@@ -69,7 +69,7 @@ Progress() {
     BEGIN { told = systime() }
     /^(dl|pm)status:/ { split($0, part, ":"); Tell(int(part[3]), part[1] == "dlstatus" ? " downloaded" : " installed"); next }
     /^\[[0-9]+\/[0-9]+\] / { split(substr($1, 2), part, /[\/\]]/); Tell(int(100 * part[1] / part[2]), " (step " part[1] " of " part[2] ")"); next }
-    /^ninja: Entering directory/ { next }
+    /^ninja: Entering directory/ || /^\[[0-9]+\/[0-9]+\] Re-(checking|running)/ { next }
     log_file != "" { print >> log_file; next }
     { print; fflush() }'
 }
@@ -96,6 +96,13 @@ Install() {
   RestoreServices
   trap - EXIT
   rm -f "$log"
+}
+
+# The demo and many tests say "localhost", which a system made by debootstrap alone does not know.
+NameLocalhost() {
+  if getent hosts localhost >/dev/null; then return 0; fi
+  Say '== naming localhost in /etc/hosts'
+  AsRoot sh -c 'printf "127.0.0.1\tlocalhost\n::1\tlocalhost\n" >>/etc/hosts'
 }
 
 # Build PRESET [TARGET...]: configures build/PRESET when it must be, and builds.
