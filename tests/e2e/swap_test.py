@@ -159,7 +159,8 @@ def test_a_restart_with_broken_files_starts_from_the_last_good(ca, origin, tmp_p
         assert curl(genkan, "a.test", ca=ca.root).stdout == "hello /\n"
 
 
-@pytest.mark.parametrize("order", [("privkey", "fullchain", "cert", "chain"), ("chain", "cert", "fullchain", "privkey")])
+@pytest.mark.parametrize("order", [("privkey", "fullchain", "cert", "chain"),
+                                   ("chain", "cert", "fullchain", "privkey")])
 def test_symlinks_that_flip_one_by_one_never_show_a_mismatch(ca, origin, tmp_path, order):
     first = ca.issue("a.test")
     lineage = Lineage(tmp_path, "a.test", first)

@@ -1,4 +1,4 @@
-"""An authority of the test's own, made with the openssl CLI: root, one intermediate, leaves, lineages, an OCSP responder.
+"""An authority of the test's own, made with the openssl CLI, with lineages and an OCSP responder.
 
     ca = Ca(tmp_path)
     lineage = Lineage(tmp_path, "a.test", ca.issue("a.test"))   # …/live/a.test, as certbot lays it out
@@ -135,7 +135,7 @@ class Ca:
 
 
 class Lineage:
-    """…/live/NAME with cert.pem, chain.pem, fullchain.pem and privkey.pem: symlinks into …/archive/NAME, like certbot's."""
+    """…/live/NAME with cert.pem, chain.pem, fullchain.pem, privkey.pem: symlinks into …/archive/NAME."""
 
     KINDS = ("cert", "chain", "fullchain", "privkey")
 

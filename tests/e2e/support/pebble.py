@@ -34,7 +34,7 @@ def free_ports(count):
 
 
 class Pebble:
-    """`with Pebble(folder, ca, http_port) as pebble:` every name resolves to 127.0.0.1, http-01 asks there at http_port."""
+    """`with Pebble(folder, ca, http_port) as pebble:` each name is 127.0.0.1, http-01 asks there at http_port."""
 
     def __init__(self, folder, ca, http_port, tls_port=1):
         self.folder = Path(folder) / "pebble"

@@ -1,8 +1,9 @@
-"""An origin for load: answers every GET with "quick\\n" and keeps the connection. Prints its port, ends with its stdin.
+"""An origin for load: answers every GET with "quick\\n" and keeps the connection.
 
     /drip/N   N pieces of 1 KiB, one every 10 ms: a download that is under way for a while
 
-As a program of its own it leaves the test's process alone, and it is several times quicker than http.server.
+It prints its port and ends with its stdin. As a program of its own it leaves the test's process alone, and it is
+several times quicker than http.server.
 """
 
 import asyncio
