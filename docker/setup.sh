@@ -67,9 +67,10 @@ Progress() {
       }
     }
     BEGIN { told = systime() }
+    # ninja looks for new files and configures again when there are: no step of the work.
+    /^ninja: Entering/ || /^\[[0-9]+\/[0-9]+\] Re-(checking|running)/ || /^-- / { next }
     /^(dl|pm)status:/ { split($0, part, ":"); Tell(int(part[3]), part[1] == "dlstatus" ? " downloaded" : " installed"); next }
     /^\[[0-9]+\/[0-9]+\] / { split(substr($1, 2), part, /[\/\]]/); Tell(int(100 * part[1] / part[2]), " (step " part[1] " of " part[2] ")"); next }
-    /^ninja: Entering directory/ || /^\[[0-9]+\/[0-9]+\] Re-(checking|running)/ { next }
     log_file != "" { print >> log_file; next }
     { print; fflush() }'
 }
