@@ -1,9 +1,9 @@
 // genkan's command line: picks the subcommand; cli/ has one file for each.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
 #include <string>
 
-#include "CLI/CLI.hpp"
 #include "proxy/cli/commands.h"
 #include "proxy/control/version.h"
 
