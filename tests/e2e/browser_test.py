@@ -1,0 +1,156 @@
+"""A real browser that trusts the test's root loads a page over h2: subresources, fetch, events, WebSocket."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from support.ca import Lineage
+from support.eventually import eventually, run
+from support.genkan import LISTENERS, Genkan
+from support.routed_origin import RoutedOrigin
+
+PAGE = b"""<!doctype html>
+<html><head><meta charset="utf-8"><title>genkan</title><link rel="icon" href="data:,">
+<link rel="stylesheet" href="/style.css"></head><body><h1>hello</h1>
+<script src="/script.js"></script></body></html>
+"""
+STYLE = b"h1 { color: rgb(1, 2, 3); }\n"
+SCRIPT = b"""
+console.log("the page runs");
+const upload = "0123456789".repeat(200000);
+const post = () => fetch("/echo", {method: "POST", body: upload}).then(answer => answer.json())
+  .then(seen => seen.size);
+const first_event = () => new Promise((done, failed) => {
+  const source = new EventSource("/events");
+  source.onmessage = event => { source.close(); done(event.data); };
+  source.onerror = () => failed("event source");
+});
+const echo = () => new Promise((done, failed) => {
+  const socket = new WebSocket("wss://" + location.host + "/ws");
+  socket.onopen = () => socket.send("konnichiwa");
+  socket.onmessage = message => { done(message.data); socket.close(); };
+  socket.onerror = () => failed("web socket");
+});
+addEventListener("load", async () => {
+  const told = {};
+  try {
+    told.protocol = performance.getEntriesByType("navigation")[0].nextHopProtocol;
+    told.subresources = performance.getEntriesByType("resource").map(entry => entry.nextHopProtocol);
+    told.color = getComputedStyle(document.querySelector("h1")).color;
+    told.secure = isSecureContext;
+    told.uploaded = await post();
+    told.event = await first_event();
+    told.echo = await echo();
+  } catch (error) {
+    told.error = String(error);
+  }
+  await fetch("/report", {method: "POST", headers: {"X-Report": JSON.stringify(told)}});
+  console.log("the page is done");
+});
+"""
+
+CONFIG = LISTENERS + """
+[[site]]
+names        = ["a.test"]
+certificates = ["{lineage}"]
+upstream     = "{origin}"
+modules      = ["security_headers"]
+"""
+
+
+def page(body, kind):
+    return lambda handler, _seen: handler.reply(200, body, [("Content-Type", kind)])
+
+
+def events(handler, _seen):
+    handler.start_chunked([("Content-Type", "text/event-stream")])
+    handler.chunk(b"data: ping\n\n")
+    handler.end_chunked()
+
+
+@pytest.fixture(name="home")
+def _home(ca, tmp_path):
+    """A HOME whose certificate store has the test's root, and nothing else."""
+    home = tmp_path / "home"
+    store = home / ".pki/nssdb"
+    store.mkdir(parents=True)
+    run(["certutil", "-d", f"sql:{store}", "-N", "--empty-password"], check=True)
+    run(["certutil", "-d", f"sql:{store}", "-A", "-t", "C,,", "-n", "root", "-i", ca.root], check=True)
+    return home
+
+
+class Browser:
+    """Chromium without a window, on one address, until the end of the block. What it says is in text()."""
+
+    def __init__(self, home, url, host, port):
+        self.home, self.url, self.map = home, url, f"MAP {host} 127.0.0.1:{port}"
+        self.log = home / "chromium.log"
+
+    def __enter__(self):
+        argv = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                "--disable-extensions", "--disable-default-apps", "--disable-dev-shm-usage", "--no-proxy-server",
+                f"--user-data-dir={self.home}/profile", f"--host-resolver-rules={self.map}",
+                "--enable-logging=stderr", "--remote-debugging-port=0", self.url]
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            start_new_session=True, cwd=self.home,
+                                            env={"PATH": os.environ["PATH"], "HOME": str(self.home)})
+        return self
+
+    def __exit__(self, *_):
+        # Its children are in the session that was made for it; a browser has several.
+        try:
+            os.killpg(self.process.pid, 15)
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, 9)
+            self.process.wait(10)
+
+    def text(self):
+        return self.log.read_text(errors="replace")
+
+    def console(self):
+        """The page's console. The browser's complaints about the page are in it, at the same level as the page's own
+        words, so a test has to name all the lines that it expects."""
+        return re.findall(r':CONSOLE[^"]*"(.*)", source:', self.text())
+
+
+def test_a_browser_loads_a_page_over_h2_without_a_complaint(ca, home, tmp_path):
+    routes = {"/": page(PAGE, "text/html"), "/style.css": page(STYLE, "text/css"),
+              "/script.js": page(SCRIPT, "text/javascript"), "/events": events, "/report": page(b"", "text/plain")}
+    lineage = Lineage(tmp_path, "a.test", ca.issue("a.test"))
+    with RoutedOrigin(routes) as origin, \
+            Genkan(tmp_path, CONFIG.format(lineage=lineage.path, origin=origin.url)) as genkan:
+        # The port 443 of the name goes to the listener, so that the page's address is an ordinary one.
+        with Browser(home, "https://a.test/", "a.test", genkan.tls_port) as browser:
+            def report():
+                assert browser.process.poll() is None, browser.text()
+                return [seen for seen in list(origin.requests) if seen.target == "/report"]
+            try:
+                told = json.loads(eventually(report, longest=90, what="the page's report")[0].one("x-report"))
+                eventually(lambda: "the page is done" in browser.console(), what="the end of the page's script")
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{browser.text()}") from None
+            console = browser.console()
+    assert told == {"protocol": "h2", "subresources": ["h2", "h2"], "color": "rgb(1, 2, 3)", "secure": True,
+                    "uploaded": 2000000, "event": "ping", "echo": "konnichiwa"}
+    assert console == ["the page runs", "the page is done"]
+    page_request = next(seen for seen in origin.requests if seen.target == "/")
+    assert page_request.one("x-forwarded-proto") == "https"
+    assert page_request.one("host") == "a.test"
+
+
+def test_a_browser_without_the_root_refuses_the_page(ca, home, tmp_path):
+    """So the test above does show that the certificate was verified."""
+    run(["certutil", "-d", f"sql:{home}/.pki/nssdb", "-D", "-n", "root"], check=True)
+    routes = {"/": page(PAGE, "text/html")}
+    lineage = Lineage(tmp_path, "a.test", ca.issue("a.test"))
+    with RoutedOrigin(routes) as origin, \
+            Genkan(tmp_path, CONFIG.format(lineage=lineage.path, origin=origin.url)) as genkan:
+        with Browser(home, "https://a.test/", "a.test", genkan.tls_port) as browser:
+            eventually(lambda: "net_error -202" in browser.text(), longest=90, what="ERR_CERT_AUTHORITY_INVALID")
+        assert origin.requests == []
