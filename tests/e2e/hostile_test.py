@@ -13,6 +13,7 @@ from support.ca import Lineage
 from support.clients import curl
 from support.eventually import eventually
 from support.genkan import LISTENERS, Genkan
+from support.origin import Origin
 from support.wire import Connection, open_files, tls_context
 
 MIB = 1 << 20
@@ -105,7 +106,6 @@ def _tls(ca):
 
 @pytest.fixture(scope="module", name="genkan")
 def _genkan(ca, tmp_path_factory):
-    from support.origin import Origin
     folder = tmp_path_factory.mktemp("hostile")
     lineage = Lineage(folder, "a.test", ca.issue("a.test"))
     with Origin() as origin, Genkan(folder, CONFIG.format(lineage=lineage.path, origin=origin.url)) as genkan:

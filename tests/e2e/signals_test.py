@@ -65,8 +65,9 @@ def _lineage(ca, tmp_path):
 def download(genkan, ca, flag):
     """curl in the middle of /slow; yields the process, whose stdout has the rest."""
     port = genkan.tls_port
-    with subprocess.Popen(["curl", "-sSN", flag, "--noproxy", "*", "--max-time", "60", "--cacert", ca.root, "--resolve",
-                           f"a.test:{port}:127.0.0.1", f"https://a.test:{port}/slow"], stdout=subprocess.PIPE) as client:
+    with subprocess.Popen(["curl", "-sSN", flag, "--noproxy", "*", "--max-time", "60", "--cacert", ca.root,
+                           "--resolve", f"a.test:{port}:127.0.0.1", f"https://a.test:{port}/slow"],
+                          stdout=subprocess.PIPE) as client:
         try:
             yield client
         finally:
@@ -113,7 +114,7 @@ def test_a_second_sigterm_ends_at_once(ca, lineage, slow, tmp_path):
         assert genkan.wait(5) >= 0, "ended by the signal itself, not by its own hand"
         assert time.monotonic() - began < 3
         client.stdout.read()
-        assert client.wait(10) == 18, "curl saw a cut body"
+        assert client.wait(10) in (18, 56), "curl saw a cut body"
 
 
 def test_a_drain_ends_at_its_time(ca, lineage, slow, tmp_path):
@@ -149,7 +150,7 @@ class Asking:
                     if response.status != 200 or response.one("connection") == "close":
                         self.failures.append(f"{response.status} {response.headers}")
                     self.bodies.add(response.body)
-                    time.sleep(0.005)
+                    time.sleep(0.01)
         except OSError as error:
             self.failures.append(repr(error))
 

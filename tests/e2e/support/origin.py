@@ -20,6 +20,7 @@ class Origin:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 60
+            disable_nagle_algorithm = True
 
             def setup(self):
                 with origin._lock:
