@@ -2,6 +2,7 @@
 // chain from everything in the directory. Blocks on files; any thread.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,15 @@ struct SourceReading {
   std::vector<FoundCertificate> certificates;  // at least one entry; an error entry where nothing was found
   std::vector<std::string> watch;              // paths for the FileWatcher
 };
+
+// What to watch for `source`. To be watched before the reading, so that no change falls between the two.
+std::vector<std::string> WatchPathsOf(const config::CertificateSource& source, FileAccess& files);
+bool IsGlob(const config::CertificateSource& source);
+
+// The certificates of the files and directories in `paths` ([certificates] pool). What cannot be read is a line of
+// `problems`.
+std::vector<tls::CertificatePtr> ReadExtraPool(const std::vector<std::string>& paths, FileAccess& files,
+                                               std::vector<std::string>& problems);
 
 SourceReading ReadSource(const config::CertificateSource& source, FileAccess& files, const CertificateContext& context);
 

@@ -1,0 +1,58 @@
+// One certificate of one site: what is in service, what waits to be, and what is said of it. A
+// value of the CertManager; control thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/control/cert_leaves.h"
+#include "proxy/control/cert_manager.h"
+#include "proxy/control/swap_rules.h"
+
+namespace genkan::control {
+
+struct CertEntry {
+  std::string site;  // primary name
+  std::string name;  // FoundCertificate::name
+
+  tls::BundlePtr in_service;  // null: none; with the staple that was published last
+  tls::Chain chain;
+  tls::CertificatePtr issuer;
+  WallTime since{};
+  uint64_t swaps = 0;
+  std::vector<std::string> files;
+
+  // Taken, but waits for its first staple.
+  std::optional<FoundCertificate> pending;
+  MonotonicTime pending_since{};
+  std::string pending_objection;  // of kTakeWithError
+  bool pending_is_forced = false;
+
+  std::string refusal;  // why what the files have is not in service; "" when it is
+  WallTime refused_at{};
+  bool is_missing_told = false, is_expiry_told = false, is_unknown_root_told = false;
+};
+
+struct Finding {
+  LogLevel level;
+  const char* event;  // "cert_expires"
+  std::string text;   // "expires in 3 days, on …"
+};
+
+std::string ShaOf(const tls::BundlePtr& bundle);  // hex, of the leaf; "" of null
+CertificateView ViewOf(const CertEntry& entry, const tls::BundlePtr& bundle,
+                       const tls::CertificatePtr& issuer);
+SwapSide SideOf(const tls::BundlePtr& bundle, const tls::Chain& chain, const LeafState& state);
+
+// `uncovered`: names of the site that none of its certificates covers.
+std::vector<Finding> FindingsOf(const CertEntry& entry, const CertLeaves& leaves, WallTime now,
+                                bool is_ocsp_enabled, const std::vector<std::string>& uncovered);
+CertificateStatus StatusOf(const CertEntry& entry, const CertLeaves& leaves, bool is_ocsp_enabled,
+                           const std::vector<Finding>& findings);
+
+// "CN=a, CN=R3": for the log.
+std::string DescribeChain(const std::vector<tls::CertificatePtr>& chain);
+
+}  // namespace genkan::control

@@ -1,0 +1,225 @@
+#include "proxy/control/cert_leaves.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/base/log.h"
+#include "proxy/tls/ocsp.h"
+
+namespace genkan::control {
+namespace {
+
+struct Pair {
+  tls::CertificatePtr leaf, issuer;
+};
+
+Result<Pair> Parse(const CertificateView& view) {
+  auto leaf = tls::Certificate::FromDer(view.leaf_der);
+  if (!leaf) return PassOn(leaf, "{}", view.name);
+  if (view.issuer_der.empty())
+    return Fail(ErrorCode::kNotFound, "{}: the issuer's certificate ({}) is not known", view.name,
+                (*leaf)->issuer());
+  auto issuer = tls::Certificate::FromDer(view.issuer_der);
+  if (!issuer) return PassOn(issuer, "{}: issuer", view.name);
+  return Pair{*std::move(leaf), *std::move(issuer)};
+}
+
+}  // namespace
+
+// One for each watcher, so that its timers are its own.
+class CertLeaves::Env final : public CertificateEnv {
+ public:
+  Env(CertLeaves& leaves, size_t watcher) : leaves_(leaves), watcher_(watcher) {}
+
+  WallTime now() const override { return leaves_.options_.clock.Wall(); }
+
+  void Fetch(FetchRequest request, std::function<void(Result<FetchResponse>)> done) override {
+    std::weak_ptr<bool> alive = leaves_.alive_;
+    leaves_.options_.fetcher.Fetch(std::move(request),
+                                   [alive, done = std::move(done)](Result<FetchResponse> response) {
+                                     if (alive.lock()) done(std::move(response));
+                                   });
+  }
+
+  std::string LoadState(std::string_view folder, std::string_view name) override {
+    return leaves_.options_.state.Load(folder, name);
+  }
+  void SaveState(std::string_view folder, std::string_view name, std::string_view bytes) override {
+    leaves_.options_.state.Save(folder, name, bytes);
+  }
+
+  Result<std::string> MakeOcspRequest(const CertificateView& certificate) override {
+    auto pair = Parse(certificate);
+    if (!pair) return PassOn(pair);
+    return tls::MakeOcspRequest(*pair->leaf, *pair->issuer);
+  }
+
+  Result<OcspResult> VerifyOcsp(const CertificateView& certificate,
+                                std::string_view response) override {
+    auto pair = Parse(certificate);
+    if (!pair) return PassOn(pair);
+    auto answer = tls::VerifyOcsp(response, *pair->leaf, *pair->issuer, now());
+    if (!answer) return PassOn(answer);
+    OcspResult result;
+    result.state = answer->state == tls::OcspState::kGood      ? OcspResult::State::kGood
+                   : answer->state == tls::OcspState::kRevoked ? OcspResult::State::kRevoked
+                                                               : OcspResult::State::kUnknown;
+    result.this_update = answer->staple.this_update;
+    result.next_update = answer->staple.next_update;
+    result.revoked_at = answer->revoked_at;
+    result.reason = answer->reason;
+    return result;
+  }
+
+  // Verified here once more: whatever a module says, only a good answer for this very leaf is
+  // served.
+  void AttachStaple(const CertificateView& certificate, std::string_view response) override {
+    Leaf* leaf = leaves_.Find(certificate.sha256_hex);
+    if (leaf == nullptr) return;
+    std::shared_ptr<const tls::Staple> staple;
+    if (!response.empty()) {
+      auto pair = Parse(leaf->view);
+      if (!pair) return;
+      auto answer = tls::VerifyOcsp(response, *pair->leaf, *pair->issuer, now());
+      if (!answer || answer->state != tls::OcspState::kGood) {
+        LOG_WARN("staple_refused", "certificate={} error=\"{}\"", certificate.name,
+                 answer ? std::string("not good") : answer.error().detail);
+        return;
+      }
+      staple = std::make_shared<const tls::Staple>(std::move(answer->staple));
+    }
+    leaf->staple = std::move(staple);
+    leaves_.options_.on_change();
+  }
+
+  void ReportState(const CertificateView& certificate, std::string_view source,
+                   std::string_view state, std::string_view why) override {
+    Leaf* leaf = leaves_.Find(certificate.sha256_hex);
+    if (leaf == nullptr) return;
+    leaf->reports[std::string(source)] = {std::string(state), std::string(why)};
+    leaves_.options_.on_change();
+  }
+
+  void CallAgain(const CertificateView& certificate, Millis delay) override {
+    Leaf* leaf = leaves_.Find(certificate.sha256_hex);
+    if (leaf == nullptr) return;
+    auto& timer = leaf->timers[watcher_];
+    if (!timer) {
+      timer = std::make_unique<event::Timer>(
+          leaves_.options_.loop, [this, sha = certificate.sha256_hex] { OnTimer(sha); });
+    }
+    timer->Start(delay);
+  }
+
+ private:
+  void OnTimer(const std::string& sha256_hex);
+
+  CertLeaves& leaves_;
+  size_t watcher_;
+};
+
+struct CertLeaves::Slot {
+  Slot(CertLeaves& leaves, size_t number, std::unique_ptr<CertificateWatcher> given)
+      : index(number), env(leaves, number), watcher(std::move(given)) {}
+  size_t index;
+  Env env;
+  std::unique_ptr<CertificateWatcher> watcher;  // gone before its env
+};
+
+void CertLeaves::Env::OnTimer(const std::string& sha256_hex) {
+  if (Leaf* leaf = leaves_.Find(sha256_hex)) {
+    // A copy: the hook may end in the leaf's going.
+    CertificateView view = leaf->view;
+    leaves_.slots_[watcher_]->watcher->OnTimer(*this, view);
+  }
+}
+
+CertLeaves::CertLeaves(Options options) : options_(std::move(options)) {}
+
+CertLeaves::~CertLeaves() {
+  alive_.reset();
+  slots_.clear();
+}
+
+CertLeaves::Leaf* CertLeaves::Find(std::string_view sha256_hex) {
+  auto found = leaves_.find(sha256_hex);
+  return found == leaves_.end() ? nullptr : &found->second;
+}
+
+void CertLeaves::Tell(Slot& slot, Leaf& leaf) {
+  leaf.unreleased.insert(slot.index);
+  std::weak_ptr<bool> alive = alive_;
+  CertificateView view = leaf.view;
+  slot.watcher->OnBundle(slot.env, view, [this, alive, index = slot.index, sha = view.sha256_hex] {
+    if (alive.lock()) Release(index, sha);
+  });
+}
+
+void CertLeaves::Release(size_t watcher, const std::string& sha256_hex) {
+  Leaf* leaf = Find(sha256_hex);
+  if (leaf == nullptr || leaf->unreleased.erase(watcher) == 0) return;
+  if (leaf->unreleased.empty()) options_.on_change();
+}
+
+void CertLeaves::AddWatcher(std::unique_ptr<CertificateWatcher> watcher) {
+  slots_.push_back(std::make_unique<Slot>(*this, slots_.size(), std::move(watcher)));
+  for (auto& [sha, leaf] : leaves_) Tell(*slots_.back(), leaf);
+}
+
+void CertLeaves::Watch(CertificateView view) {
+  auto [found, is_new] = leaves_.try_emplace(view.sha256_hex);
+  if (!is_new) {
+    // The issuer may have come with the second one.
+    if (found->second.view.issuer_der.empty()) found->second.view.issuer_der = view.issuer_der;
+    return;
+  }
+  found->second.view = std::move(view);
+  for (auto& slot : slots_) Tell(*slot, found->second);
+}
+
+void CertLeaves::Keep(const std::set<std::string>& sha256_hex) {
+  for (auto it = leaves_.begin(); it != leaves_.end();) {
+    if (sha256_hex.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    auto gone = leaves_.extract(it++);
+    for (auto& slot : slots_) slot->watcher->OnGone(slot->env, gone.key());
+  }
+}
+
+void CertLeaves::Refresh() {
+  for (auto& [sha, leaf] : leaves_) {
+    for (auto& slot : slots_) slot->watcher->OnRefresh(slot->env, leaf.view);
+  }
+}
+
+bool CertLeaves::IsReleased(const std::string& sha256_hex) const {
+  auto found = leaves_.find(sha256_hex);
+  return found == leaves_.end() || found->second.unreleased.empty();
+}
+
+std::shared_ptr<const tls::Staple> CertLeaves::StapleOf(const std::string& sha256_hex) const {
+  auto found = leaves_.find(sha256_hex);
+  if (found == leaves_.end() || !found->second.staple) return nullptr;
+  if (found->second.staple->next_update <= options_.clock.Wall()) return nullptr;
+  return found->second.staple;
+}
+
+LeafState CertLeaves::StateOf(const std::string& sha256_hex) const {
+  LeafState state;
+  auto found = leaves_.find(sha256_hex);
+  if (found == leaves_.end()) return state;
+  // Revoked counts whoever says it, then good, then why nobody knows.
+  auto rank = [](std::string_view word) { return word == "revoked" ? 2 : word == "good" ? 1 : 0; };
+  for (const auto& [source, report] : found->second.reports) {
+    if (report.state == "renew") state.must_renew = true;
+    if (rank(report.state) < rank(state.revocation)) continue;
+    if (rank(report.state) == rank(state.revocation) && !state.why.empty()) continue;
+    state.revocation = rank(report.state) > 0 ? report.state : "unknown";
+    state.why = report.why.empty() ? source : source + ": " + report.why;
+  }
+  return state;
+}
+
+}  // namespace genkan::control

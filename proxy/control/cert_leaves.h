@@ -1,0 +1,86 @@
+// What is known of each leaf beside its files: staple, revocation, and the certificate watchers
+// (OCSP …) that find it out. Two sites with the same certificate share it. Control thread; owned by
+// the CertManager.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/control/fetcher.h"
+#include "proxy/control/state_dir.h"
+#include "proxy/event/event_loop.h"
+#include "proxy/event/timer.h"
+#include "proxy/module/api.h"
+#include "proxy/tls/certificate_bundle.h"
+
+namespace genkan::control {
+
+// What the watchers reported of one leaf.
+struct LeafState {
+  std::string revocation = "unknown";  // good / revoked / unknown
+  std::string why;
+  bool must_renew = false;
+};
+
+class CertLeaves {
+ public:
+  struct Options {
+    event::EventLoop& loop;
+    Fetcher& fetcher;
+    StateDir& state;
+    const Clock& clock;
+    // A leaf has another staple, another state, or all its watchers let it go on. Called in the
+    // midst of a watcher's hook: to be answered later.
+    std::function<void()> on_change;
+  };
+
+  explicit CertLeaves(Options options);
+  ~CertLeaves();
+
+  // Also tells it of the leaves that are there already.
+  void AddWatcher(std::unique_ptr<CertificateWatcher> watcher);
+  // Begins to watch; nothing where the leaf is watched already. A staple from the disk is attached
+  // before this returns.
+  void Watch(CertificateView view);
+  // Only these go on (SHA-256 in hex).
+  void Keep(const std::set<std::string>& sha256_hex);
+  void Refresh();
+
+  // Every watcher has let it go on.
+  bool IsReleased(const std::string& sha256_hex) const;
+  // Null where there is none, or none that is still valid.
+  std::shared_ptr<const tls::Staple> StapleOf(const std::string& sha256_hex) const;
+  LeafState StateOf(const std::string& sha256_hex) const;
+  bool HasWatchers() const { return !slots_.empty(); }
+
+ private:
+  class Env;
+  struct Slot;
+  struct Report {
+    std::string state, why;
+  };
+  struct Leaf {
+    CertificateView view;
+    std::set<size_t> unreleased;  // watchers that still hold it back
+    std::shared_ptr<const tls::Staple> staple;
+    std::map<std::string, Report, std::less<>> reports;      // by source
+    std::map<size_t, std::unique_ptr<event::Timer>> timers;  // by watcher
+  };
+
+  Leaf* Find(std::string_view sha256_hex);
+  void Tell(Slot& slot, Leaf& leaf);
+  void Release(size_t watcher, const std::string& sha256_hex);
+
+  Options options_;
+  // Of the last one: what comes after it (fetches) sees that we are gone.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::map<std::string, Leaf, std::less<>> leaves_;
+  std::vector<std::unique_ptr<Slot>> slots_;  // gone before the leaves are
+};
+
+}  // namespace genkan::control
