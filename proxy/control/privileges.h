@@ -1,0 +1,54 @@
+// Which user the proxy runs as. Started as root it opens its sockets, becomes that user, and never comes back; in
+// between it may still read as root what only root may read. Main thread, at the start.
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+
+#include "proxy/base/result.h"
+#include "proxy/control/certificate_source.h"
+
+namespace genkan::control {
+
+class Privileges {
+ public:
+  // `user`: from the configuration, may be ""; then `default_user`. Fails where root has nobody to become: the message
+  // has the useradd line.
+  static Result<Privileges> Choose(const std::string& user, const std::string& default_user);
+
+  // There is a user to become.
+  bool will_drop() const { return will_drop_; }
+  const std::string& user() const { return user_; }
+  // Something that a person should know; "" when all is well.
+  const std::string& warning() const { return warning_; }
+
+  // Makes a directory (with its parents) that the user may write to. An existing one keeps its owner, except an empty
+  // one of root's.
+  void PrepareDirectory(const std::string& path, unsigned mode) const;
+  // Gives a file or socket that we have just made to the user.
+  void GiveAway(const std::string& path) const;
+
+  // The effective user changes; Raise goes back.
+  Status Lower();
+  void Raise();
+  // For good, with no_new_privs (set for this thread and those it starts). Fails where root could come back.
+  Status DropForGood();
+
+  // Whether the user whom we dropped to can read a file. Before DropForGood, after Lower.
+  static bool CanRead(const std::string& path);
+
+ private:
+  bool will_drop_ = false;
+  uid_t uid_ = 0;
+  gid_t gid_ = 0;
+  std::string user_, warning_;
+};
+
+// Reads as root while the process still can, as itself afterwards.
+std::unique_ptr<FileAccess> MakePrivilegedFileAccess(std::unique_ptr<FileAccess> direct,
+                                                     Privileges& privileges,
+                                                     const bool& is_start);
+
+}  // namespace genkan::control

@@ -1,0 +1,59 @@
+#include "proxy/control/reloader.h"
+
+#include "proxy/module/builtin.h"
+#include "proxy/module/loader.h"
+
+namespace genkan::control {
+
+std::vector<std::string_view> BuiltinModuleNames() {
+  std::vector<std::string_view> names;
+  for (const ModuleEntry* entry : BuiltinModules()) names.emplace_back(entry->name);
+  return names;
+}
+
+const ModuleEntry* FindBuiltinModule(std::string_view name) {
+  for (const ModuleEntry* entry : BuiltinModules()) {
+    if (name == entry->name) return entry;
+  }
+  return nullptr;
+}
+
+config::OrErrors<Loaded> LoadSnapshot(const ConfigLoader& load, const server::Snapshot* before) {
+  auto checked = load(BuiltinModuleNames());
+  if (!checked) return tl::unexpected<std::vector<std::string>>(checked.error());
+  std::vector<std::string> errors;
+  std::vector<const ModuleEntry*> loaded;
+  const std::vector<std::string>& paths = checked->config.load_modules;
+  for (size_t i = 0; i < paths.size(); ++i) {
+    auto entry = LoadModule(paths[i]);
+    if (entry) {
+      loaded.push_back(*entry);
+      continue;
+    }
+    auto at = checked->config.origins.Find(fmt::format("load_modules[{}]", i)).ToString();
+    errors.push_back(at.empty() ? entry.error().detail : at + ": " + entry.error().detail);
+  }
+  if (!errors.empty()) return tl::unexpected<std::vector<std::string>>(std::move(errors));
+  auto find_module = [&](std::string_view name) -> const ModuleEntry* {
+    for (const ModuleEntry* entry : loaded) {
+      if (name == entry->name) return entry;
+    }
+    return FindBuiltinModule(name);
+  };
+  auto config = std::make_shared<const config::Config>(std::move(checked->config));
+  auto snapshot = server::BuildSnapshot(std::move(config), find_module, before);
+  if (!snapshot) return tl::unexpected<std::vector<std::string>>(snapshot.error());
+  return Loaded{*std::move(snapshot), std::move(checked->warnings)};
+}
+
+std::vector<std::string> NeedRestart(const config::Config& before, const config::Config& now) {
+  std::vector<std::string> keys;
+  if (before.workers != now.workers) keys.emplace_back("workers");
+  if (before.user != now.user) keys.emplace_back("user");
+  if (before.state_dir != now.state_dir || before.has_state_dir != now.has_state_dir)
+    keys.emplace_back("state_dir");
+  if (!(before.ocsp == now.ocsp)) keys.emplace_back("[ocsp]");
+  return keys;
+}
+
+}  // namespace genkan::control

@@ -1,0 +1,182 @@
+#include "proxy/control/status.h"
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+namespace genkan::control {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json TimeOrNull(WallTime time) {
+  return time == WallTime{} ? Json(nullptr) : Json(FormatIso8601(time));
+}
+
+Json CertificateJson(const CertificateStatus& certificate, WallTime now) {
+  Json json;
+  json["site"] = certificate.site;
+  json["name"] = certificate.name;
+  json["names"] = certificate.names;
+  json["files"] = certificate.files;
+  json["in_service"] = certificate.is_in_service;
+  json["subject"] = certificate.subject;
+  json["issuer"] = certificate.issuer;
+  json["serial"] = certificate.serial;
+  json["sha256"] = certificate.sha256;
+  json["not_before"] = TimeOrNull(certificate.not_before);
+  json["not_after"] = TimeOrNull(certificate.not_after);
+  json["days_left"] = certificate.not_after == WallTime{}
+                          ? Json(nullptr)
+                          : Json(DaysLeft(now, certificate.not_after));
+  json["since"] = TimeOrNull(certificate.since);
+  json["chain_complete"] = certificate.is_chain_complete;
+  json["chain"] = certificate.chain;
+  json["dropped"] = certificate.dropped;
+  json["missing_issuer"] = certificate.missing_issuer;
+  json["staple"] = certificate.staple;
+  json["staple_next_update"] = TimeOrNull(certificate.staple_next_update);
+  json["revocation"] = certificate.revocation;
+  json["revocation_why"] = certificate.revocation_why;
+  json["swaps"] = certificate.swaps;
+  json["last_refusal"] = certificate.last_refusal;
+  json["last_refusal_at"] = TimeOrNull(certificate.last_refusal_at);
+  json["findings"] = certificate.findings;
+  return json;
+}
+
+Json UpstreamJson(const UpstreamStatus& upstream) {
+  Json json;
+  json["name"] = upstream.name;
+  json["waiting"] = upstream.waiting;
+  json["servers"] = Json::array();
+  for (const UpstreamServerStatus& server : upstream.servers) {
+    Json one;
+    one["address"] = server.address;
+    one["up"] = server.is_up;
+    one["backup"] = server.is_backup;
+    one["connections"] = server.connections;
+    one["requests"] = server.requests;
+    one["requests_total"] = server.requests_total;
+    one["failures_total"] = server.failures_total;
+    json["servers"].push_back(std::move(one));
+  }
+  return json;
+}
+
+Json TrafficJson(const TrafficTotals& traffic) {
+  Json json;
+  json["connections"] = {{"accepted", traffic.connections_accepted},
+                         {"open", traffic.connections_open},
+                         {"refused", traffic.connections_refused}};
+  json["handshakes"] = {{"tls1.2", traffic.handshakes_tls12},
+                        {"tls1.3", traffic.handshakes_tls13},
+                        {"other", traffic.handshakes_other},
+                        {"resumed", traffic.handshakes_resumed},
+                        {"stapled", traffic.handshakes_stapled},
+                        {"failed", traffic.handshakes_failed}};
+  json["requests"] = {{"h1", traffic.requests_h1},
+                      {"h2", traffic.requests_h2},
+                      {"open", traffic.requests_open},
+                      {"bad", traffic.bad_messages}};
+  json["responses"] = {{"none", traffic.responses[0]}, {"1xx", traffic.responses[1]},
+                       {"2xx", traffic.responses[2]},  {"3xx", traffic.responses[3]},
+                       {"4xx", traffic.responses[4]},  {"5xx", traffic.responses[5]}};
+  json["bytes"] = {{"in", traffic.bytes_in}, {"out", traffic.bytes_out}};
+  json["challenges"] = {{"answered", traffic.challenges_answered},
+                        {"refused", traffic.challenges_refused}};
+  json["upstream_errors"] = traffic.upstream_errors;
+  json["loop_lag_us"] = traffic.loop_lag_micros;
+  return json;
+}
+
+}  // namespace
+
+void DurationTotals::Add(const DurationCells& cells) {
+  for (size_t i = 0; i < buckets.size(); ++i) buckets[i] += cells.bucket(i);
+  sum_micros += cells.sum_micros();
+}
+
+uint64_t DurationTotals::count() const {
+  return std::accumulate(buckets.begin(), buckets.end(), uint64_t{0});
+}
+
+void TrafficTotals::Add(const server::WorkerMetrics& metrics) {
+  connections_accepted += metrics.connections_accepted.value();
+  connections_open += metrics.connections_open.value();
+  connections_refused += metrics.connections_refused.value();
+  handshakes_tls12 += metrics.handshakes_tls12.value();
+  handshakes_tls13 += metrics.handshakes_tls13.value();
+  handshakes_other += metrics.handshakes_other.value();
+  handshakes_resumed += metrics.handshakes_resumed.value();
+  handshakes_failed += metrics.handshakes_failed.value();
+  handshakes_stapled += metrics.handshakes_stapled.value();
+  requests_h1 += metrics.requests_h1.value();
+  requests_h2 += metrics.requests_h2.value();
+  requests_open += metrics.requests_open.value();
+  for (size_t i = 0; i < responses.size(); ++i) responses[i] += metrics.responses[i].value();
+  bytes_in += metrics.bytes_in.value();
+  bytes_out += metrics.bytes_out.value();
+  challenges_answered += metrics.challenges_answered.value();
+  challenges_refused += metrics.challenges_refused.value();
+  upstream_errors += metrics.upstream_errors.value();
+  bad_messages += metrics.bad_messages.value();
+  snapshots_alive = std::max(snapshots_alive, metrics.snapshots_alive.value());
+  loop_lag_micros = std::max(loop_lag_micros, metrics.loop_lag_micros.value());
+  request_duration.Add(metrics.request_duration);
+  upstream_head_duration.Add(metrics.upstream_head_duration);
+}
+
+std::vector<UpstreamStatus> UpstreamStatusOf(const server::Snapshot& snapshot, MonotonicTime now) {
+  std::vector<UpstreamStatus> list;
+  for (const auto& cluster : snapshot.clusters) {
+    UpstreamStatus upstream;
+    upstream.name = cluster->spec().name;
+    upstream.waiting = cluster->waiting();
+    for (size_t i = 0; i < cluster->server_count(); ++i) {
+      const upstream::ServerSpec& spec = cluster->spec().servers[i];
+      const auto& state = std::as_const(*cluster).server(i);
+      upstream.servers.push_back({spec.address, state.is_up(now), spec.backup,
+                                  state.connections.load(std::memory_order_relaxed),
+                                  state.requests.load(std::memory_order_relaxed),
+                                  state.requests_total.load(std::memory_order_relaxed),
+                                  state.failures_total.load(std::memory_order_relaxed)});
+    }
+    list.push_back(std::move(upstream));
+  }
+  return list;
+}
+
+std::string StatusJson(const RunStatus& status) {
+  Json json;
+  json["schema"] = 1;
+  json["pid"] = status.pid;
+  json["version"] = status.version;
+  json["state"] = status.state;
+  json["now"] = FormatIso8601(status.now);
+  json["started"] = FormatIso8601(status.started);
+  json["configured"] = FormatIso8601(status.configured);
+  json["generation"] = status.generation;
+  json["workers"] = status.workers;
+  json["state_dir"] = status.state_dir;
+  json["state_dir_writable"] = status.is_state_writable;
+  json["listeners"] = Json::array();
+  for (const ListenerStatus& listener : status.listeners)
+    json["listeners"].push_back({{"address", listener.address}, {"tls", listener.tls}});
+  json["certificates"] = Json::array();
+  for (const CertificateStatus& certificate : status.certificates)
+    json["certificates"].push_back(CertificateJson(certificate, status.now));
+  json["upstreams"] = Json::array();
+  for (const UpstreamStatus& upstream : status.upstreams)
+    json["upstreams"].push_back(UpstreamJson(upstream));
+  json["traffic"] = TrafficJson(status.traffic);
+  // Names of files and certificates may hold any bytes.
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+int64_t DaysLeft(WallTime now, WallTime until) {
+  return std::chrono::floor<std::chrono::days>(until - now).count();
+}
+
+}  // namespace genkan::control

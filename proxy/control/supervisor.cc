@@ -1,0 +1,488 @@
+#include "proxy/control/supervisor.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <thread>
+
+#include "proxy/base/log.h"
+#include "proxy/config/module_table.h"
+#include "proxy/config/state_dir.h"
+#include "proxy/control/admin.h"
+#include "proxy/control/cert_manager.h"
+#include "proxy/control/fetcher.h"
+#include "proxy/control/listener_sockets.h"
+#include "proxy/control/privileges.h"
+#include "proxy/control/reloader.h"
+#include "proxy/control/service_manager.h"
+#include "proxy/control/state_dir.h"
+#include "proxy/control/ticket_rotator.h"
+#include "proxy/control/version.h"
+#include "proxy/event/signal_watcher.h"
+#include "proxy/event/timer.h"
+#include "proxy/server/access_log.h"
+#include "proxy/server/worker.h"
+
+namespace genkan::control {
+namespace {
+
+using Errors = std::vector<std::string>;
+
+Status StartLogAs(const config::Log& log) {
+  auto level = ParseLogLevel(log.level);
+  if (!level) return PassOn(level);
+  return StartLog({*level, log.output});
+}
+
+bool IsFile(const std::string& output) {
+  return output != "stderr" && output != "stdout" && output != "off";
+}
+
+class Supervisor final : public AdminTarget {
+ public:
+  explicit Supervisor(RunOptions options)
+      : options_(std::move(options)),
+        service_manager_(loop_),
+        sockets_(service_manager_),
+        stop_soon_(loop_, [this] { Stop(stops_now_); }) {}
+  ~Supervisor();
+
+  // Empty: it is on its way; Run then.
+  Errors Start();
+  void Run() { loop_.Run(); }
+
+  RunStatus Status() override;
+  ReloadResult Reload(bool force) override;
+  void Refresh() override { certificates_->Refresh(); }
+  void StopSoon(bool now) override;
+
+ private:
+  enum class State { kStarting, kServing, kDraining };
+
+  Errors StartLogs();
+  Errors StartAdmin();
+  Errors StartState();
+  void StartWorkers();
+  Errors StartCertificates();
+  void WarnOfUnreadableFiles();
+  void WatchSignals();
+  void BeginToServe();
+
+  void Publish(tls::CertStorePtr store, std::shared_ptr<const std::vector<std::string>> revoked);
+  Errors TakeOver(server::SnapshotPtr snapshot, bool force);
+  void OnHangUp();
+  void OnStopSignal(const char* name);
+  void ReopenLogs();
+  void Stop(bool now);
+  void BeginDrain();
+  bool AreWorkersAlive();
+
+  RunOptions options_;
+  // In the order in which they are needed; destroyed in reverse.
+  event::EventLoop loop_;
+  ServiceManager service_manager_;
+  ListenerSockets sockets_;
+  Privileges privileges_;
+  bool is_reading_as_root_ = true;
+  std::unique_ptr<server::AccessLog> access_log_;
+  std::unique_ptr<event::BlockingPool> blocking_;
+  server::AddressLimiter addresses_;
+  std::unique_ptr<StateDir> state_dir_;
+  std::unique_ptr<server::WorkerShared> shared_;
+  server::SnapshotPtr snapshot_;
+  ListenerSockets::PerWorker waiting_sockets_;  // until it serves
+  std::vector<std::unique_ptr<server::Worker>> workers_;
+  std::unique_ptr<FileAccess> files_;
+  std::unique_ptr<Fetcher> fetcher_;
+  std::vector<std::unique_ptr<Module>> watcher_modules_;
+  std::unique_ptr<CertManager> certificates_;
+  std::unique_ptr<TicketRotator> tickets_;
+  std::unique_ptr<Admin> admin_;
+  std::vector<std::unique_ptr<event::SignalWatcher>> signals_;
+  event::Timer stop_soon_;
+  bool stops_now_ = false;
+
+  State state_ = State::kStarting;
+  WallTime started_{}, configured_{};
+  // What was published last; held back while a snapshot that belongs to it is on its way.
+  tls::CertStorePtr store_;
+  std::shared_ptr<const std::vector<std::string>> revoked_;
+  bool holds_store_back_ = false;
+  size_t drained_workers_ = 0;
+  // Watchdog: how many workers answered the last question.
+  std::shared_ptr<std::atomic<size_t>> answers_;
+};
+
+Supervisor::~Supervisor() {
+  // Nothing may publish to workers that are going, and no worker may post to a loop that is gone.
+  if (admin_ != nullptr) admin_->Close();
+  signals_.clear();
+  admin_.reset();
+  tickets_.reset();
+  certificates_.reset();
+  for (auto& worker : workers_) worker->Stop();
+  workers_.clear();
+  fetcher_.reset();
+  blocking_.reset();
+  if (access_log_ != nullptr) access_log_->Flush();
+}
+
+// ---- start
+
+Errors Supervisor::Start() {
+  auto loaded = LoadSnapshot(options_.load, nullptr);
+  if (!loaded) return loaded.error();
+  snapshot_ = loaded->snapshot;
+  const config::Config& config = *snapshot_->config;
+  auto privileges = Privileges::Choose(config.user, options_.default_user);
+  if (!privileges) return {privileges.error().detail};
+  privileges_ = *std::move(privileges);
+
+  if (Errors errors = StartLogs(); !errors.empty()) return errors;
+  for (const std::string& warning : loaded->warnings) LOG_WARN("config_warning", "{}", warning);
+  if (!privileges_.warning().empty()) LOG_WARN("privileges", "{}", privileges_.warning());
+  signal(SIGPIPE, SIG_IGN);
+  started_ = configured_ = SystemClock().Wall();
+
+  service_manager_.TakeSockets();
+  size_t workers = config.workers != 0 ? config.workers
+                                       : std::max(1u, std::thread::hardware_concurrency());
+  auto sockets = sockets_.Open(*snapshot_, workers);
+  if (!sockets) return sockets.error();
+  waiting_sockets_ = *std::move(sockets);
+  for (const std::string& address : service_manager_.UnusedSockets())
+    LOG_WARN("activation_socket_unused", "address={} no [[listener]] has this address", address);
+
+  if (Errors errors = StartAdmin(); !errors.empty()) return errors;
+  if (Errors errors = StartState(); !errors.empty()) return errors;
+  StartWorkers();
+  if (Errors errors = StartCertificates(); !errors.empty()) return errors;
+  WatchSignals();
+  return {};
+}
+
+Errors Supervisor::StartLogs() {
+  const config::Config& config = *snapshot_->config;
+  auto log = StartLogAs(config.log);
+  if (!log) return {"log: " + log.error().detail};
+  SetLogThreadName("control");
+  auto access_log = server::AccessLog::Open(config.access_log.output, config.access_log.format);
+  if (!access_log) return {"access_log: " + access_log.error().detail};
+  access_log_ = *std::move(access_log);
+  if (IsFile(config.log.output)) privileges_.GiveAway(config.log.output);
+  if (IsFile(config.access_log.output)) privileges_.GiveAway(config.access_log.output);
+  return {};
+}
+
+Errors Supervisor::StartAdmin() {
+  const config::Admin& settings = snapshot_->config->admin;
+  admin_ = std::make_unique<Admin>(loop_, *this);
+  for (const std::string& address : settings.listen) {
+    if (!address.starts_with("unix:")) continue;
+    auto folder = std::filesystem::path(address.substr(5)).parent_path();
+    if (!folder.empty()) privileges_.PrepareDirectory(folder, 0755);
+  }
+  auto listening = admin_->Listen(settings.listen, [this](const std::string& path) {
+    privileges_.GiveAway(path);
+  });
+  if (listening) return {};
+  if (!(settings == config::Admin{})) return {"[admin] listen: " + listening.error().detail};
+  LOG_WARN("admin_off", "error=\"{}\" name another socket with [admin] listen, or none with []",
+           listening.error().detail);
+  return {};
+}
+
+Errors Supervisor::StartState() {
+  const config::Config& config = *snapshot_->config;
+  std::string path = config::StateDir(config, geteuid() == 0, config::ProcessEnvironment());
+  privileges_.PrepareDirectory(path, 0700);
+  if (auto lowered = privileges_.Lower(); !lowered) return {lowered.error().detail};
+  auto state = StateDir::Open(path);
+  if (!state) return {state.error().detail};
+  state_dir_ = *std::move(state);
+  return {};
+}
+
+void Supervisor::StartWorkers() {
+  blocking_ = std::make_unique<event::BlockingPool>();
+  fetcher_ = std::make_unique<Fetcher>(loop_, *blocking_);
+  shared_.reset(
+      new server::WorkerShared{*blocking_, *access_log_, addresses_, SystemClock()});
+  for (uint32_t i = 0; i < waiting_sockets_.size(); ++i)
+    workers_.push_back(server::Worker::Make(i, *shared_));
+}
+
+Errors Supervisor::StartCertificates() {
+  const config::Config& config = *snapshot_->config;
+  tickets_ = std::make_unique<TicketRotator>(loop_, [this](const tls::TicketKeysPtr& keys) {
+    for (auto& worker : workers_) worker->ApplyTicketKeys(keys);
+  });
+  files_ = MakePrivilegedFileAccess(MakeDirectFileAccess(), privileges_, is_reading_as_root_);
+  certificates_ = CertManager::Make(
+      {loop_, *fetcher_, *state_dir_, *files_, SystemClock(),
+       [this](tls::CertStorePtr store, std::shared_ptr<const std::vector<std::string>> revoked) {
+         Publish(std::move(store), std::move(revoked));
+       }});
+  const ModuleEntry* stapling = FindBuiltinModule("ocsp_stapling");
+  if (config.ocsp.enabled && stapling != nullptr) {
+    auto module = stapling->make();
+    auto table = config::MakeOcspTable(config.ocsp);
+    Errors errors = module->Configure(table.get());
+    if (!errors.empty()) return errors;
+    if (auto watcher = module->MakeWatcher()) certificates_->AddWatcher(std::move(watcher));
+    watcher_modules_.push_back(std::move(module));
+  }
+  privileges_.Raise();
+  auto tickets = tickets_->Configure(config.tls.ticket_keys);
+  if (auto lowered = privileges_.Lower(); !lowered) return {lowered.error().detail};
+  if (!tickets) return {tickets.error().detail};
+
+  // Everything is read at once; whoever is told later that all is ready finds the workers running.
+  certificates_->Apply(snapshot_, [this] { loop_.Post([this] { BeginToServe(); }); });
+  WarnOfUnreadableFiles();
+  is_reading_as_root_ = false;
+  if (auto dropped = privileges_.DropForGood(); !dropped) return {dropped.error().detail};
+  for (auto& worker : workers_) worker->Start();
+  return {};
+}
+
+void Supervisor::WarnOfUnreadableFiles() {
+  if (!privileges_.will_drop()) return;
+  for (const CertificateStatus& certificate : certificates_->Status()) {
+    for (const std::string& file : certificate.files) {
+      if (Privileges::CanRead(file)) continue;
+      LOG_WARN("certificate_unreadable",
+               "site={} file={} only root can read it, and the proxy runs as {}: it serves what was "
+               "read at the start, but a renewed one will not be seen; let that user read it (a "
+               "deploy hook that chgrps), or restart after a renewal",
+               certificate.site, file, privileges_.user());
+    }
+  }
+}
+
+void Supervisor::WatchSignals() {
+  auto watch = [this](int number, std::function<void()> on_signal) {
+    signals_.push_back(
+        std::make_unique<event::SignalWatcher>(loop_, number, std::move(on_signal)));
+  };
+  watch(SIGHUP, [this] { OnHangUp(); });
+  watch(SIGUSR1, [this] { ReopenLogs(); });
+  watch(SIGTERM, [this] { OnStopSignal("SIGTERM"); });
+  watch(SIGQUIT, [this] { OnStopSignal("SIGQUIT"); });
+  watch(SIGINT, [this] { OnStopSignal("SIGINT"); });
+}
+
+void Supervisor::BeginToServe() {
+  if (state_ != State::kStarting) return;
+  state_ = State::kServing;
+  for (size_t i = 0; i < workers_.size(); ++i)
+    workers_[i]->ApplySnapshot(snapshot_, std::move(waiting_sockets_[i]));
+  waiting_sockets_.clear();
+  std::vector<ListenerStatus> listeners = sockets_.Addresses(*snapshot_);
+  std::string addresses;
+  for (const ListenerStatus& listener : listeners) {
+    addresses += fmt::format("{}{}{}", addresses.empty() ? "" : ",", listener.address,
+                             listener.tls ? "(tls)" : "");
+  }
+  LOG_INFO("ready", "listeners={} workers={} sites={} pid={} version={}", addresses,
+           workers_.size(), snapshot_->sites.size(), getpid(), Version());
+  service_manager_.Notify("READY=1");
+  service_manager_.StartWatchdog([this] { return AreWorkersAlive(); });
+  if (options_.on_ready) options_.on_ready(listeners);
+}
+
+// ---- while it runs
+
+void Supervisor::Publish(tls::CertStorePtr store,
+                         std::shared_ptr<const std::vector<std::string>> revoked) {
+  store_ = std::move(store);
+  revoked_ = std::move(revoked);
+  if (holds_store_back_) return;
+  for (auto& worker : workers_) worker->ApplyCertStore(store_, revoked_);
+}
+
+AdminTarget::ReloadResult Supervisor::Reload(bool force) {
+  if (state_ == State::kStarting) return {false, {"it is still starting; try again in a moment"}};
+  if (state_ == State::kDraining) return {false, {"it is stopping"}};
+  service_manager_.NotifyReloading();
+  auto loaded = LoadSnapshot(options_.load, snapshot_.get());
+  Errors errors;
+  if (!loaded) {
+    errors = loaded.error();
+  } else {
+    auto restart = NeedRestart(*snapshot_->config, *loaded->snapshot->config);
+    errors = TakeOver(loaded->snapshot, force);
+    if (errors.empty()) {
+      for (const std::string& warning : loaded->warnings) LOG_WARN("config_warning", "{}", warning);
+      for (const std::string& key : restart)
+        LOG_WARN("config_warning", "the change of {} is taken at the next start", key);
+    }
+  }
+  service_manager_.Notify("READY=1");
+  for (const std::string& error : errors) LOG_ERROR("reload_failed", "{}", error);
+  if (errors.empty())
+    LOG_INFO("reloaded", "generation={} force={}", snapshot_->generation, force);
+  return {true, std::move(errors)};
+}
+
+// All or nothing: what can fail comes first, and is taken back when something after it fails.
+Errors Supervisor::TakeOver(server::SnapshotPtr snapshot, bool force) {
+  const config::Config& before = *snapshot_->config;
+  const config::Config& now = *snapshot->config;
+  std::vector<std::function<void()>> undo;
+  auto fail = [&](Errors errors) {
+    for (auto it = undo.rbegin(); it != undo.rend(); ++it) (*it)();
+    return errors;
+  };
+  if (!(before.log == now.log)) {
+    undo.push_back([&] { static_cast<void>(StartLogAs(before.log)); });
+    if (auto log = StartLogAs(now.log); !log) return fail({"log: " + log.error().detail});
+  }
+  if (!(before.access_log == now.access_log)) {
+    auto configured = access_log_->Configure(now.access_log.output, now.access_log.format);
+    undo.push_back([&] {
+      static_cast<void>(
+          access_log_->Configure(before.access_log.output, before.access_log.format));
+    });
+    if (!configured) return fail({"access_log: " + configured.error().detail});
+  }
+  undo.push_back([&] { static_cast<void>(tickets_->Configure(before.tls.ticket_keys)); });
+  if (auto tickets = tickets_->Configure(now.tls.ticket_keys); !tickets)
+    return fail({tickets.error().detail});
+  auto sockets = sockets_.Open(*snapshot, workers_.size());
+  if (!sockets) return fail(sockets.error());
+
+  // From here on nothing fails.
+  snapshot_ = std::move(snapshot);
+  configured_ = SystemClock().Wall();
+  sockets_.Keep(*snapshot_);
+  holds_store_back_ = true;
+  certificates_->Apply(snapshot_, [] {});
+  holds_store_back_ = false;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    // The store's sites are the snapshot's: a worker takes both in one turn.
+    auto mine = std::make_shared<std::vector<server::ListenerSocket>>(std::move((*sockets)[i]));
+    workers_[i]->loop().Post([worker = workers_[i].get(), snapshot = snapshot_, store = store_,
+                              revoked = revoked_, mine] {
+      worker->ApplySnapshot(snapshot, std::move(*mine));
+      if (store != nullptr) worker->ApplyCertStore(store, revoked);
+    });
+  }
+  certificates_->ReadAgain(force);
+  auto listening = admin_->Listen(now.admin.listen);
+  if (!listening) LOG_ERROR("admin_off", "error=\"{}\"", listening.error().detail);
+  return {};
+}
+
+void Supervisor::OnHangUp() {
+  ReloadResult result = Reload(false);
+  if (!result.is_possible) LOG_WARN("reload_ignored", "{}", result.errors.front());
+}
+
+void Supervisor::ReopenLogs() {
+  if (auto log = ReopenLog(); !log) LOG_ERROR("log_reopen_failed", "{}", log.error().detail);
+  auto access_log = access_log_->Reopen();
+  if (!access_log) LOG_ERROR("access_log_reopen_failed", "{}", access_log.error().detail);
+  LOG_INFO("logs_reopened", "signal=SIGUSR1");
+}
+
+RunStatus Supervisor::Status() {
+  RunStatus status;
+  status.pid = getpid();
+  status.version = Version();
+  status.state = state_ == State::kStarting  ? "starting"
+                 : state_ == State::kServing ? "serving"
+                                             : "draining";
+  status.now = SystemClock().Wall();
+  status.started = started_;
+  status.configured = configured_;
+  status.generation = snapshot_->generation;
+  status.workers = workers_.size();
+  status.state_dir = state_dir_->path();
+  status.is_state_writable = state_dir_->is_writable();
+  status.listeners = sockets_.Addresses(*snapshot_);
+  status.certificates = certificates_->Status();
+  status.upstreams = UpstreamStatusOf(*snapshot_, SystemClock().Now());
+  for (const auto& worker : workers_) status.traffic.Add(worker->metrics());
+  return status;
+}
+
+bool Supervisor::AreWorkersAlive() {
+  bool are_alive = answers_ == nullptr || answers_->load() == workers_.size();
+  // One that is slow keeps its question: asking again would only add to its queue.
+  if (are_alive) {
+    answers_ = std::make_shared<std::atomic<size_t>>(0);
+    for (auto& worker : workers_) worker->loop().Post([answers = answers_] { answers->fetch_add(1); });
+  } else {
+    LOG_WARN("worker_late", "answered={} workers={}", answers_->load(), workers_.size());
+  }
+  return are_alive;
+}
+
+// ---- stop
+
+void Supervisor::OnStopSignal(const char* name) {
+  LOG_INFO("signal", "name={}", name);
+  // The second one does not wait any more.
+  Stop(state_ == State::kDraining);
+}
+
+void Supervisor::StopSoon(bool now) {
+  stops_now_ = stops_now_ || now;
+  stop_soon_.Start(Millis(20));
+}
+
+void Supervisor::Stop(bool now) {
+  service_manager_.Notify("STOPPING=1");
+  if (now || state_ == State::kStarting) {
+    LOG_INFO("stopped", "drained=false");
+    loop_.Stop();
+    return;
+  }
+  if (state_ != State::kDraining) BeginDrain();
+}
+
+void Supervisor::BeginDrain() {
+  state_ = State::kDraining;
+  Millis deadline = snapshot_->config->drain_timeout;
+  LOG_INFO("draining", "timeout_ms={}", deadline.count());
+  for (auto& worker : workers_) {
+    worker->Drain(deadline, [this] {
+      loop_.Post([this] {
+        if (++drained_workers_ < workers_.size()) return;
+        LOG_INFO("stopped", "drained=true");
+        loop_.Stop();
+      });
+    });
+  }
+}
+
+}  // namespace
+
+int Supervise(RunOptions options) {
+  // Before other threads write it: what is printed now is all that a failed start leaves behind.
+  int exit_code = 0;
+  {
+    Supervisor supervisor(std::move(options));
+    Errors errors = supervisor.Start();
+    if (errors.empty()) {
+      supervisor.Run();
+    } else {
+      FlushLog();
+      for (const std::string& error : errors) std::fprintf(stderr, "%s\n", error.c_str());
+      exit_code = 2;
+    }
+  }
+  FlushLog();
+  StopLog();
+  return exit_code;
+}
+
+}  // namespace genkan::control
