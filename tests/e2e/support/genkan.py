@@ -93,7 +93,7 @@ class Genkan:
         deadline = time.monotonic() + self._start_within
         while True:
             status = self._try_status()
-            if status and status.get("pid") == self._process.pid:
+            if status and status["pid"] == self._process.pid and status["state"] == "serving":
                 break
             code = self._process.poll()
             if code is not None:
