@@ -30,7 +30,7 @@ std::string InWords(WallTime::duration left) {
   return fmt::format("{} minutes", std::chrono::duration_cast<std::chrono::minutes>(left).count());
 }
 
-void FindDates(const tls::Certificate& leaf, WallTime now, std::vector<Finding>& findings) {
+void FindDates(const tls::Certificate& leaf, WallTime now, std::vector<CertFinding>& findings) {
   if (leaf.not_after() <= now) {
     findings.push_back(
         {LogLevel::kError, "cert_expired", "expired on " + FormatIso8601(leaf.not_after())});
@@ -81,9 +81,9 @@ SwapSide SideOf(const tls::BundlePtr& bundle, const tls::Chain& chain, const Lea
   return side;
 }
 
-std::vector<Finding> FindingsOf(const CertEntry& entry, const CertLeaves& leaves, WallTime now,
+std::vector<CertFinding> FindingsOf(const CertEntry& entry, const CertLeaves& leaves, WallTime now,
                                 bool is_ocsp_enabled, const std::vector<std::string>& uncovered) {
-  std::vector<Finding> findings;
+  std::vector<CertFinding> findings;
   if (!entry.in_service) {
     findings.push_back(
         {LogLevel::kError, "cert_missing",
@@ -120,7 +120,7 @@ std::vector<Finding> FindingsOf(const CertEntry& entry, const CertLeaves& leaves
 }
 
 CertificateStatus StatusOf(const CertEntry& entry, const CertLeaves& leaves, bool is_ocsp_enabled,
-                           const std::vector<Finding>& findings) {
+                           const std::vector<CertFinding>& findings) {
   CertificateStatus status;
   status.site = entry.site;
   status.name = entry.name;
@@ -128,7 +128,7 @@ CertificateStatus StatusOf(const CertEntry& entry, const CertLeaves& leaves, boo
   status.swaps = entry.swaps;
   status.last_refusal = entry.refusal;
   status.last_refusal_at = entry.refused_at;
-  for (const Finding& finding : findings) status.findings.push_back(finding.text);
+  for (const CertFinding& finding : findings) status.findings.push_back(finding.text);
   if (!entry.in_service) return status;
   const tls::Certificate& leaf = entry.in_service->leaf();
   const std::string sha = leaf.sha256_hex();

@@ -35,7 +35,7 @@ struct CertEntry {
   bool is_missing_told = false, is_expiry_told = false, is_unknown_root_told = false;
 };
 
-struct Finding {
+struct CertFinding {
   LogLevel level;
   const char* event;  // "cert_expires"
   std::string text;   // "expires in 3 days, on …"
@@ -47,10 +47,10 @@ CertificateView ViewOf(const CertEntry& entry, const tls::BundlePtr& bundle,
 SwapSide SideOf(const tls::BundlePtr& bundle, const tls::Chain& chain, const LeafState& state);
 
 // `uncovered`: names of the site that none of its certificates covers.
-std::vector<Finding> FindingsOf(const CertEntry& entry, const CertLeaves& leaves, WallTime now,
+std::vector<CertFinding> FindingsOf(const CertEntry& entry, const CertLeaves& leaves, WallTime now,
                                 bool is_ocsp_enabled, const std::vector<std::string>& uncovered);
 CertificateStatus StatusOf(const CertEntry& entry, const CertLeaves& leaves, bool is_ocsp_enabled,
-                           const std::vector<Finding>& findings);
+                           const std::vector<CertFinding>& findings);
 
 // "CN=a, CN=R3": for the log.
 std::string DescribeChain(const std::vector<tls::CertificatePtr>& chain);

@@ -77,7 +77,7 @@ class Manager final : public CertManager {
   bool IsReadyAwaited() const;
   void CallReady();
   std::vector<std::string> UncoveredBy(const CertEntry& entry) const;
-  std::vector<Finding> Findings(const CertEntry& entry) const;
+  std::vector<CertFinding> Findings(const CertEntry& entry) const;
   void LogFindings(CertEntry& entry, std::string_view only_event);
   void Tick();
   void StartTick();
@@ -550,13 +550,13 @@ std::vector<std::string> Manager::UncoveredBy(const CertEntry& entry) const {
   return uncovered;
 }
 
-std::vector<Finding> Manager::Findings(const CertEntry& entry) const {
+std::vector<CertFinding> Manager::Findings(const CertEntry& entry) const {
   return FindingsOf(entry, leaves_, options_.clock.Wall(), IsOcspEnabled(), UncoveredBy(entry));
 }
 
 // `only_event`: just that one; "" = all.
 void Manager::LogFindings(CertEntry& entry, std::string_view only_event) {
-  for (const Finding& finding : Findings(entry)) {
+  for (const CertFinding& finding : Findings(entry)) {
     std::string_view event = finding.event;
     if (!only_event.empty() && event != only_event) continue;
     if (event == "cert_private_root" && std::exchange(entry.is_unknown_root_told, true)) continue;
