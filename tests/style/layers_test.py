@@ -100,11 +100,11 @@ def check_include(path, layer, table, kind, header):
         if target != layer and target not in table[layer]:
             return f'{layer} may not include "{header}" (it may: {", ".join(sorted(table[layer]))})'
         return None
-    if kind == '"':
+    homes = home_of(header)
+    if kind == '"' and homes is None:
         if GENERATED.get(header) == layer:
             return None
-        return f'"{header}": write our own headers as "proxy/…", libraries as <…>'
-    homes = home_of(header)
+        return f'"{header}": write our own headers as "proxy/…"'
     if homes is not None:
         if not is_in(path, homes):
             return f'<{header}> belongs to {", ".join(homes)} alone'
@@ -156,6 +156,7 @@ SELF_TEST_TABLE = """# A house
 | http | base |
 | module | base, http |
 | config | base, module (because it reads) |
+| server | base |
 | control | all above |
 | cli, main | all above |
 
@@ -173,6 +174,8 @@ SELF_TEST_CASES = [
     ("proxy/cli/up.cc", '"proxy/control/admin.h"', None),
     ("proxy/cli/nested/deep.cc", '"proxy/base/text.h"', None),
     ("proxy/main.cc", '"proxy/cli/commands.h"', None),
+    ("proxy/cli/run.cc", '"CLI/CLI.hpp"', None),
+    ("proxy/server/run.cc", '"CLI/CLI.hpp"', "belongs to"),
     ("proxy/main.h", "<CLI/CLI.hpp>", "<CLI/CLI.hpp> belongs to"),
     ("proxy/attic/old.cc", "<string>", "no row for attic"),
     ("proxy/base/lost.cc", '"proxy/attic/old.h"', "no layer"),
