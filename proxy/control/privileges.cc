@@ -74,11 +74,8 @@ Result<Privileges> Privileges::Choose(const std::string& user, const std::string
     return chosen;
   }
   chosen.user_ = !user.empty() ? user : !default_user.empty() ? default_user : "genkan";
-  if (chosen.user_ == "root") {
-    chosen.warning_ =
-        "the proxy stays root, as user = \"root\" says; a user of its own would be safer";
-    return chosen;
-  }
+  // The check of the configuration warns of it.
+  if (chosen.user_ == "root") return chosen;
   passwd* entry = getpwnam(chosen.user_.c_str());
   if (entry == nullptr) {
     return Fail(ErrorCode::kInvalid,
