@@ -1,14 +1,12 @@
 #include "proxy/cli/demo.h"
 
-#include <unistd.h>
-
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
 
+#include "CLI/CLI.hpp"
 #include "proxy/base/text.h"
 #include "proxy/cli/commands.h"
 #include "proxy/cli/demo_stage.h"
@@ -63,10 +61,10 @@ int RunDemo(int port) {
   for (const uint16_t one : {tls_port, plain_port}) {
     if (auto is_free = CheckPort(one); !is_free) {
       fmt::print(stderr,
-                 "genkan demo: cannot listen on 127.0.0.1:{}: {}\n"
+                 "genkan demo: {}\n"
                  "It needs two ports, --port and the one after it; choose others: "
                  "genkan demo --port 9443\n",
-                 one, is_free.error().detail);
+                 is_free.error().detail);
       return kExitCannot;
     }
   }
@@ -152,10 +150,10 @@ std::string DemoText(const DemoPlaces& places) {
       serial, curl, places.renew_url, serial);
   text += fmt::format(
       "# The challenge passes (200) although the site's filter shuts dotfiles and /private (403)\n"
-      "{} http://127.0.0.1:{}{}\n"
+      "{} -s -w ' %{{http_code}}\\n' http://127.0.0.1:{}{}\n"
       "{} --cacert {} {}/.env\n"
       "{} --cacert {} {}/private\n\n",
-      status_of, places.plain_port, challenge, status_of, root, https, status_of, root, https);
+      curl, places.plain_port, challenge, status_of, root, https, status_of, root, https);
   text += fmt::format("# What genkan knows about its certificates\n{} status --socket {}\n\n",
                       ShellWord(places.program), ShellWord(places.admin_socket));
   return text;

@@ -28,19 +28,23 @@ tl::unexpected<Error> SystemFailed(const std::string& what) {
   return Fail(ErrorCode::kIo, "{}: {}", what, std::strerror(errno));
 }
 
-// Whether the user that root drops to comes through all folders on the way.
+// Whether the user that root drops to comes through all folders on the way, and can remove what is
+// his in the last one.
 bool IsOpenToAll(const fs::path& folder) {
+  mode_t needed = S_IXOTH | S_IWOTH;
   for (fs::path at = folder;; at = at.parent_path()) {
     struct stat info;
-    if (stat(at.c_str(), &info) != 0 || (info.st_mode & S_IXOTH) == 0) return false;
+    if (stat(at.c_str(), &info) != 0 || (info.st_mode & needed) != needed) return false;
     if (at == at.parent_path()) return true;
+    needed = S_IXOTH;
   }
 }
 
 std::string ParentFolder() {
   const char* asked = getenv("TMPDIR");
   if (asked == nullptr || asked[0] != '/') return "/tmp";
-  const fs::path folder = fs::path(asked).lexically_normal();
+  fs::path folder = fs::path(asked).lexically_normal();
+  if (!folder.has_filename() && folder.has_relative_path()) folder = folder.parent_path();
   if (folder.native().size() > kLongestFolder - sizeof "/genkan-demo.XXXXXX") return "/tmp";
   if (geteuid() == 0 && !IsOpenToAll(folder)) return "/tmp";
   return folder;

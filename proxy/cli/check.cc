@@ -1,0 +1,69 @@
+// genkan check: configuration and certificates as a client would see them.
+#include "proxy/control/check.h"
+
+#include <cstdio>
+#include <memory>
+
+#include "CLI/CLI.hpp"
+#include "proxy/cli/commands.h"
+#include "proxy/cli/config_choice.h"
+
+namespace genkan::cli {
+namespace {
+
+struct Flags {
+  ConfigFlags config;
+  bool is_json = false;
+};
+
+int ExitCodeOf(const control::CheckReport& report) {
+  switch (report.worst()) {
+    case control::Severity::kNote:
+      return kExitGood;
+    case control::Severity::kWillBreak:
+      return kExitFinding;
+    case control::Severity::kBroken:
+      return kExitCannot;
+  }
+  return kExitCannot;
+}
+
+control::CheckReport Examine(const control::ConfigLoader& load, WallTime now) {
+  // With modules loaded and configured, so that their options are looked at too.
+  auto loaded = control::LoadSnapshot(load, nullptr);
+  if (!loaded) return control::ReportOf(loaded.error());
+  const auto files = control::MakeDirectFileAccess();
+  control::CheckReport report = control::CheckCertificates(*loaded->snapshot->config, *files, now);
+  for (const std::string& warning : loaded->warnings)
+    report.findings.push_back({"CONFIG_WARNING", control::Severity::kNote, "", "", warning});
+  return report;
+}
+
+int RunCheck(const CLI::App& command, Flags& flags) {
+  auto load = ChooseConfig(command, flags.config);
+  if (!load) return Usage(command, load.error().detail);
+  const WallTime now = SystemClock().Wall();
+  const control::CheckReport report = Examine(*load, now);
+  const std::string text =
+      flags.is_json ? control::CheckJson(report) : control::CheckText(report, now);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  return ExitCodeOf(report);
+}
+
+}  // namespace
+
+void AddCheck(CLI::App& app, int& exit_code) {
+  CLI::App* command =
+      app.add_subcommand("check", "Configuration and certificates as a client would see them");
+  auto flags = std::make_shared<Flags>();
+  AddConfigFlags(*command, flags->config);
+  command->add_flag("--json", flags->is_json, "For programs, schema 1");
+  command->footer(
+      "Exit code: 0 good, 1 will break, 2 broken.\n"
+      "Example: genkan check -c /etc/genkan/genkan.toml\n"
+      "         genkan check --cert /etc/letsencrypt/live/example.com --upstream "
+      "http://127.0.0.1:8080");
+  command->callback([command, flags, &exit_code] { exit_code = RunCheck(*command, *flags); });
+}
+
+}  // namespace genkan::cli
