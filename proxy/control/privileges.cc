@@ -132,11 +132,14 @@ void Privileges::Raise() {
   GENKAN_CHECK(seteuid(0) == 0 && setegid(0) == 0);
 }
 
-Status Privileges::DropForGood() {
-  // Without root there is nothing to give up, and a hook may want sudo.
-  if (!will_drop_) return {};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+Status Privileges::ForbidNewPrivileges() const {
+  if (will_drop_ && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     return Fail(ErrorCode::kPermission, "no_new_privs: {}", std::strerror(errno));
+  return {};
+}
+
+Status Privileges::DropForGood() {
+  if (!will_drop_) return {};
   Raise();
   if (initgroups(user_.c_str(), gid_) != 0 || setresgid(gid_, gid_, gid_) != 0 ||
       setresuid(uid_, uid_, uid_) != 0)

@@ -33,8 +33,11 @@ class Privileges {
   // The effective user changes; Raise goes back.
   Status Lower();
   void Raise();
-  // For good, with no_new_privs (set for this thread and those it starts). Fails where root could come back.
+  // Fails where root could come back.
   Status DropForGood();
+  // no_new_privs, where there is a user to become: without root there is nothing to give up, and a hook may want sudo.
+  // Before any other thread: it holds for this one and those that it starts.
+  Status ForbidNewPrivileges() const;
 
   // Whether the user whom we dropped to can read a file. Before DropForGood, after Lower.
   static bool CanRead(const std::string& path);

@@ -144,6 +144,8 @@ Errors Supervisor::Start() {
   auto privileges = Privileges::Choose(config.user, options_.default_user);
   if (!privileges) return {privileges.error().detail};
   privileges_ = *std::move(privileges);
+  if (auto forbidden = privileges_.ForbidNewPrivileges(); !forbidden)
+    return {forbidden.error().detail};
 
   if (Errors errors = StartLogs(); !errors.empty()) return errors;
   for (const std::string& warning : loaded->warnings) LOG_WARN("config_warning", "{}", warning);
@@ -263,6 +265,7 @@ void Supervisor::WarnOfUnreadableFiles() {
                "read at the start, but a renewed one will not be seen; let that user read it (a "
                "deploy hook that chgrps), or restart after a renewal",
                certificate.site, file, privileges_.user());
+      break;
     }
   }
 }
