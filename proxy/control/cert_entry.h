@@ -16,6 +16,7 @@ namespace genkan::control {
 struct CertEntry {
   std::string site;  // primary name
   std::string name;  // FoundCertificate::name
+  std::string last_good_name;  // in LastGood
 
   tls::BundlePtr in_service;  // null: none; with the staple that was published last
   tls::Chain chain;
@@ -32,6 +33,7 @@ struct CertEntry {
 
   std::string refusal;  // why what the files have is not in service; "" when it is
   WallTime refused_at{};
+  bool is_last_good_tried = false;
   bool is_missing_told = false, is_expiry_told = false, is_unknown_root_told = false;
 };
 

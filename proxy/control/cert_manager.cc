@@ -7,6 +7,7 @@
 #include "proxy/base/log.h"
 #include "proxy/control/cert_entry.h"
 #include "proxy/control/cert_leaves.h"
+#include "proxy/control/last_good.h"
 #include "proxy/control/swap_rules.h"
 #include "proxy/event/file_watcher.h"
 #include "proxy/event/timer.h"
@@ -61,6 +62,9 @@ class Manager final : public CertManager {
   void Read(Source& source);
   void TakeReading(Source& source, std::vector<FoundCertificate> found);
   CertEntry* EntryOf(Source& source, const FoundCertificate& found);
+  bool StartFromLastGood(const Source& source, CertEntry& entry, const FoundCertificate& found);
+  SwapInput InputOf(const Source& source, const tls::BundlePtr& in_service, const tls::Chain& chain,
+                    const FoundCertificate& found) const;
   void DropUnmatched(Source& source, const std::set<const CertEntry*>& matched, bool has_good);
   // Deciding.
   void Consider(const Source& source, CertEntry& entry, FoundCertificate found);
@@ -111,6 +115,7 @@ class Manager final : public CertManager {
   int hours_ = 0;
 
   CertLeaves leaves_;
+  LastGood last_good_;
   event::FileWatcher watcher_;
   std::vector<std::string> watched_;
   event::Timer retry_, pending_, wait_, tick_;
@@ -120,6 +125,7 @@ Manager::Manager(CertManagerOptions options)
     : options_(std::move(options)),
       leaves_({options_.loop, options_.fetcher, options_.state, options_.clock,
                [this] { ScheduleUpdate(); }}),
+      last_good_(options_.loop, options_.state),
       watcher_(options_.loop, [this](const std::vector<std::string>& paths) { OnFiles(paths); }),
       retry_(options_.loop,
              [this] {
@@ -278,8 +284,9 @@ void Manager::TakeReading(Source& source, std::vector<FoundCertificate> found) {
     }
     CertEntry* entry = EntryOf(source, one);
     matched.insert(entry);
+    has_good |= one.bundle != nullptr;
+    if (StartFromLastGood(source, *entry, one)) continue;
     if (one.bundle) {
-      has_good = true;
       Consider(source, *entry, std::move(one));
     } else {
       if (!entry->in_service) entry->files = one.files;
@@ -296,7 +303,32 @@ CertEntry* Manager::EntryOf(Source& source, const FoundCertificate& found) {
   source.entries.push_back(std::make_unique<CertEntry>());
   source.entries.back()->site = source.site;
   source.entries.back()->name = found.name;
+  source.entries.back()->last_good_name = LastGood::NameOf(source.site, source.config, found.name);
   return source.entries.back().get();
+}
+
+// At a start the files win, unless there is nothing of use in them or the rules of a swap would
+// refuse them against what was in service last. `genkan reload --force` takes them all the same.
+bool Manager::StartFromLastGood(const Source& source, CertEntry& entry,
+                                const FoundCertificate& found) {
+  if (entry.in_service || source.is_forced || !config().certificates.keep_last_good) return false;
+  if (std::exchange(entry.is_last_good_tried, true)) return false;
+  auto last = last_good_.Load(entry.last_good_name, context_);
+  if (!last) return false;
+  std::string reason = found.error;
+  if (found.bundle) {
+    if (ShaOf(found.bundle) == ShaOf(last->bundle)) return false;
+    SwapDecision decision = DecideSwap(InputOf(source, last->bundle, last->chain, found));
+    if (decision.kind != SwapDecision::Kind::kRefuse) return false;
+    reason = decision.reason;
+  }
+  LOG_ERROR("cert_last_good", "site={} name={} starting from the last good certificate", entry.site,
+            entry.name);
+  last->files = found.files;
+  leaves_.Watch(ViewOf(entry, last->bundle, last->issuer));
+  PutInService(entry, *std::move(last), "", false);
+  Refuse(entry, reason);
+  return true;
 }
 
 // What the files no longer have goes on being served until a reload says that this is meant, or
@@ -321,16 +353,21 @@ void Manager::DropUnmatched(Source& source, const std::set<const CertEntry*>& ma
   });
 }
 
-void Manager::Consider(const Source& source, CertEntry& entry, FoundCertificate found) {
+SwapInput Manager::InputOf(const Source& source, const tls::BundlePtr& in_service,
+                           const tls::Chain& chain, const FoundCertificate& found) const {
   SwapInput input;
-  input.in_service =
-      SideOf(entry.in_service, entry.chain, leaves_.StateOf(ShaOf(entry.in_service)));
+  input.in_service = SideOf(in_service, chain, leaves_.StateOf(ShaOf(in_service)));
   input.candidate = SideOf(found.bundle, found.chain, leaves_.StateOf(ShaOf(found.bundle)));
   input.site_names = snapshot_->sites[source.site_index].config.names;
   input.now = options_.clock.Wall();
   input.serves_incomplete = config().certificates.incomplete_at_swap == "serve";
   input.may_be_half_written = found.may_be_half_written;
   input.is_forced = source.is_forced;
+  return input;
+}
+
+void Manager::Consider(const Source& source, CertEntry& entry, FoundCertificate found) {
+  SwapInput input = InputOf(source, entry.in_service, entry.chain, found);
   SwapDecision decision = DecideSwap(input);
   const std::string problem = found.error;
   switch (decision.kind) {
@@ -350,6 +387,7 @@ void Manager::Consider(const Source& source, CertEntry& entry, FoundCertificate 
                                  found.chain.missing_issuer +
                                  " is missing), and incomplete_at_start is \"refuse\"");
       }
+      entry.refusal.clear();
       bool is_waiting = entry.pending && ShaOf(entry.pending->bundle) == ShaOf(found.bundle);
       bool is_same_leaf = entry.in_service && ShaOf(entry.in_service) == ShaOf(found.bundle);
       leaves_.Watch(ViewOf(entry, found.bundle, found.issuer));
@@ -365,9 +403,12 @@ void Manager::Consider(const Source& source, CertEntry& entry, FoundCertificate 
       break;
     }
   }
-  if (!problem.empty()) return Refuse(entry, problem);
-  entry.refusal.clear();
-  entry.refused_at = {};
+  // Taken or not, the operator is told of the file that cannot be read.
+  if (!problem.empty()) {
+    Refuse(entry, problem);
+  } else if (decision.kind == SwapDecision::Kind::kNothingToDo) {
+    entry.refusal.clear();
+  }
 }
 
 void Manager::Refuse(CertEntry& entry, const std::string& reason) {
@@ -440,6 +481,7 @@ void Manager::PutInService(CertEntry& entry, FoundCertificate found, const std::
       barred_[before->leaf().sha256()] = options_.clock.Wall() + kTicketLife;
   }
   fresh_.insert(&entry);
+  if (config().certificates.keep_last_good) last_good_.Save(entry.last_good_name, entry.in_service);
 }
 
 void Manager::ScheduleUpdate() {

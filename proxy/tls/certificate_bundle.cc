@@ -1,5 +1,8 @@
 #include "proxy/tls/certificate_bundle.h"
 
+#include <openssl/bio.h>
+#include <openssl/pem.h>
+
 #include <utility>
 
 namespace genkan::tls {
@@ -38,6 +41,21 @@ BundlePtr CertificateBundle::WithStaple(std::shared_ptr<const Staple> staple) co
   bundle->intermediates_.reset(sk_X509_dup(intermediates_.get()));
   bundle->staple_ = std::move(staple);
   return bundle;
+}
+
+std::string ToPem(const CertificateBundle& bundle) {
+  const ErrorQueueGuard guard;
+  // Cleared when it is freed.
+  std::unique_ptr<BIO, int (*)(BIO*)> out(BIO_new(BIO_s_secmem()), BIO_free);
+  if (!out || PEM_write_bio_PKCS8PrivateKey(out.get(), bundle.key().get(), nullptr, nullptr, 0,
+                                            nullptr, nullptr) != 1)
+    return {};
+  for (const CertificatePtr& certificate : bundle.chain()) {
+    if (PEM_write_bio_X509(out.get(), certificate->x509()) != 1) return {};
+  }
+  char* bytes = nullptr;
+  long size = BIO_get_mem_data(out.get(), &bytes);
+  return std::string(bytes, static_cast<size_t>(size));
 }
 
 }  // namespace genkan::tls

@@ -48,4 +48,7 @@ class CertificateBundle {
   std::unique_ptr<STACK_OF(X509), StackDeleter> intermediates_;
 };
 
+// The key, unencrypted, then the chain, as ReadPool takes it back. "" where the key cannot be written.
+std::string ToPem(const CertificateBundle& bundle);
+
 }  // namespace genkan::tls
