@@ -151,12 +151,35 @@ def test_a_restart_with_broken_files_starts_from_the_last_good(ca, origin, tmp_p
     first = ca.issue("a.test")
     lineage = Lineage(tmp_path, "a.test", first)
     with Genkan(tmp_path, config(ca, [("a.test", lineage.path)], origin)) as genkan:
-        assert served_serial(genkan.tls_port, "a.test") == first.serial
+        kept = eventually(lambda: list((genkan.state_dir / "last_good").glob("*.pem")), what="it is kept")
+        assert [one.stat().st_mode & 0o777 for one in (kept[0].parent, *kept)] == [0o700, 0o600]
         assert genkan.stop() == 0
         lineage.renew_with({"fullchain": "nothing of use\n", "privkey": ""})
         genkan.start()
         assert served_serial(genkan.tls_port, "a.test") == first.serial
         assert curl(genkan, "a.test", ca=ca.root).stdout == "hello /\n"
+        assert "privkey" in genkan.certificate()["last_refusal"]
+        assert "cert_last_good" in genkan.log()
+
+        fresh = ca.issue("a.test")
+        lineage.renew(fresh)
+        eventually(serial_is(genkan, "a.test", fresh), longest=3.0, what="good files are taken again")
+        genkan.restart()
+        assert served_serial(genkan.tls_port, "a.test") == fresh.serial
+
+
+def test_files_that_went_back_in_time_are_refused_at_a_start_until_forced(ca, origin, tmp_path):
+    old, fresh = ca.issue("a.test", starts=-30, days=90), ca.issue("a.test")
+    lineage = Lineage(tmp_path, "a.test", fresh)
+    with Genkan(tmp_path, config(ca, [("a.test", lineage.path)], origin)) as genkan:
+        eventually(lambda: list((genkan.state_dir / "last_good").glob("*.pem")), what="it is kept")
+        assert genkan.stop() == 0
+        lineage.renew(old)
+        genkan.start()
+        assert served_serial(genkan.tls_port, "a.test") == fresh.serial
+        assert genkan.certificate()["last_refusal"], genkan.certificate()
+        assert genkan.reload("--force").returncode == 0
+        eventually(serial_is(genkan, "a.test", old), longest=3.0, what="the forced certificate is served")
 
 
 @pytest.mark.parametrize("order", [("privkey", "fullchain", "cert", "chain"),
