@@ -28,25 +28,28 @@ int ExitCodeOf(const control::CheckReport& report) {
   return kExitCannot;
 }
 
-control::CheckReport Examine(const control::ConfigLoader& load, WallTime now) {
-  // With modules loaded and configured, so that their options are looked at too.
-  auto loaded = control::LoadSnapshot(load, nullptr);
-  if (!loaded) return control::ReportOf(loaded.error());
-  const auto files = control::MakeDirectFileAccess();
-  control::CheckReport report = control::CheckCertificates(*loaded->snapshot->config, *files, now);
-  for (const std::string& warning : loaded->warnings)
-    report.findings.push_back({"CONFIG_WARNING", control::Severity::kNote, "", "", warning});
-  return report;
-}
+void Print(const std::string& text, std::FILE* to) { std::fwrite(text.data(), 1, text.size(), to); }
 
 int RunCheck(const CLI::App& command, Flags& flags) {
   auto load = ChooseConfig(command, flags.config);
   if (!load) return Usage(command, load.error().detail);
+  // With modules loaded and configured, so that their options are looked at too.
+  auto loaded = control::LoadSnapshot(*load, nullptr);
+  if (!loaded) {
+    // As `genkan run` says it, for people and for editors that jump to file:line:column.
+    for (const std::string& error : loaded.error()) {
+      if (!flags.is_json) Print(error + "\n", stderr);
+    }
+    const control::CheckReport report = control::ReportOf(loaded.error());
+    if (flags.is_json) Print(control::CheckJson(report), stdout);
+    return ExitCodeOf(report);
+  }
   const WallTime now = SystemClock().Wall();
-  const control::CheckReport report = Examine(*load, now);
-  const std::string text =
-      flags.is_json ? control::CheckJson(report) : control::CheckText(report, now);
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  const auto files = control::MakeDirectFileAccess();
+  control::CheckReport report = control::CheckCertificates(*loaded->snapshot->config, *files, now);
+  for (const std::string& warning : loaded->warnings)
+    report.findings.push_back({"CONFIG_WARNING", control::Severity::kNote, "", "", warning});
+  Print(flags.is_json ? control::CheckJson(report) : control::CheckText(report, now), stdout);
   return ExitCodeOf(report);
 }
 

@@ -90,7 +90,7 @@ class Checking {
     std::vector<tls::CertificatePtr> leaves;
     for (const config::CertificateSource& source : site.certificates) {
       for (const FoundCertificate& found : ReadSource(source, files_, context_).certificates) {
-        CheckFound(found, Severity::kBroken);
+        CheckFound(found, FileOf(source, found), Severity::kBroken);
         if (found.bundle) leaves.push_back(found.bundle->leaf_ptr());
       }
     }
@@ -100,7 +100,7 @@ class Checking {
       standby.path = site.standby;
       // Not in service today, but it is what there is when the other one is revoked.
       for (const FoundCertificate& found : ReadSource(standby, files_, context_).certificates)
-        CheckFound(found, Severity::kWillBreak);
+        CheckFound(found, FileOf(standby, found), Severity::kWillBreak);
     }
     site_.clear();
   }
@@ -122,13 +122,22 @@ class Checking {
     }
   }
 
+  // What the operator wrote; of a pattern, what it matched.
+  static std::string FileOf(const config::CertificateSource& source,
+                            const FoundCertificate& found) {
+    if (source.path.empty()) return source.certificate;
+    if (source.path.find_first_of("*?[") == std::string::npos || found.files.empty())
+      return source.path;
+    const std::string& first = found.files.front();
+    return found.name == first ? first : first.substr(0, first.rfind('/'));
+  }
+
   // `broken`: how bad it is when it cannot be used.
-  void CheckFound(const FoundCertificate& found, Severity broken) {
+  void CheckFound(const FoundCertificate& found, const std::string& file, Severity broken) {
     CheckedCertificate checked;
     checked.site = site_;
     checked.name = found.name;
     checked.files = found.files;
-    const std::string file = found.files.empty() ? found.name : found.files.front();
     if (!found.bundle) {
       Note(CodeOf(found.error), broken, file, "{}", found.error);
     } else {

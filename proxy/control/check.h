@@ -23,7 +23,7 @@ struct Finding {
   std::string code;  // "CHAIN_MISSING_INTERMEDIATE"
   Severity severity = Severity::kNote;
   std::string site;  // its first name; "" where no site is meant
-  std::string file;  // what it was found in; "" where there is none
+  std::string file;  // the lineage or file that it is about; "" where there is none
   std::string text;  // what is wrong and what to do
 };
 

@@ -92,7 +92,7 @@ TEST_F(Check, LeafAloneMissesItsIntermediate) {
   EXPECT_EQ(report.worst(), Severity::kBroken);
   EXPECT_THAT(report.findings[0].text, HasSubstr("CN=Check Intermediate"));
   EXPECT_EQ(report.findings[0].site, "a.test");
-  EXPECT_THAT(report.findings[0].file, HasSubstr("a.test/"));
+  EXPECT_THAT(report.findings[0].file, HasSubstr("live/a.test"));
 }
 
 TEST_F(Check, PoolCompletesTheChain) {
