@@ -127,7 +127,7 @@ CertificateStatus StatusOf(const CertEntry& entry, const CertLeaves& leaves, boo
   status.files = entry.files;
   status.swaps = entry.swaps;
   status.last_refusal = entry.refusal;
-  status.last_refusal_at = entry.refused_at;
+  if (!entry.refusal.empty()) status.last_refusal_at = entry.refused_at;
   for (const CertFinding& finding : findings) status.findings.push_back(finding.text);
   if (!entry.in_service) return status;
   const tls::Certificate& leaf = entry.in_service->leaf();
