@@ -87,9 +87,15 @@ Result<ClientAuthorities> ReadClientAuthorities(const std::string& pem) {
 
 std::string WireProtocols(const std::vector<std::string>& names) {
   std::string wire;
-  for (const auto& name : names) {
+  auto append = [&wire](std::string_view name) {
     wire.push_back(static_cast<char>(name.size()));
     wire.append(name);
+  };
+  for (const auto& name : names) {
+    append(name);
+    // A client that is told to speak HTTP/1.0 may offer that alone (`curl --http1.0` does), and who
+    // serves HTTP/1.1 serves it too.
+    if (name == "http/1.1") append("http/1.0");
   }
   return wire;
 }

@@ -136,6 +136,13 @@ TEST_P(BothVersions, AgreesOnAProtocolInOurOrder) {
   EXPECT_EQ(pair.stream->handshake().alpn, "h2");
 }
 
+TEST_P(BothVersions, AgreesOnHttp10WithAClientThatSpeaksNothingElse) {
+  pair.Open();
+  SSL_set_alpn_protos(pair.client.get(), AsBytes("\x08http/1.0").data(), 9);
+  ASSERT_TRUE(pair.Handshake()) << pair.client_error;
+  EXPECT_EQ(pair.stream->handshake().alpn, "http/1.0");
+}
+
 TEST_P(BothVersions, NoCommonProtocolIsAnAlert) {
   pair.Open();
   SSL_set_alpn_protos(pair.client.get(), AsBytes("\x04spdy").data(), 5);
