@@ -3,14 +3,20 @@
 import os
 import pwd
 import re
+import shutil
 import socket
+import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from support.ca import Lineage
 from support.clients import curl
-from support.genkan import TLS, Genkan, genkan_command
+from support.eventually import eventually
+from support.genkan import TLS, Genkan, binary, genkan_command
 from support.origin import Origin
+from support.wire import Connection, tls_context
 
 GOOD = """{user}state_dir = "{folder}/state"
 [admin]
@@ -138,6 +144,54 @@ def test_an_unset_variable_is_an_error_and_a_set_one_is_used(file):
     assert "ORIGIN_OF_TEST" in done.stdout + done.stderr
     done = genkan_command("check", "-c", path, env={**os.environ, "ORIGIN_OF_TEST": "http://127.0.0.1:1"})
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(name="open_folder")
+def _open_folder():
+    """A folder that a user without rights may look into; pytest's is the owner's alone."""
+    with tempfile.TemporaryDirectory(prefix="genkan-flags-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.mark.parametrize("way", ["flags", "environment"])
+def test_without_a_file_it_serves_from_flags_or_the_environment(ca, origin, open_folder, way):
+    lineage = Lineage(open_folder, "a.test", ca.issue("a.test"))
+    program = shutil.copy(binary(), open_folder / "genkan")
+    settings = {"cert": lineage.path, "upstream": origin.url, "listen": "127.0.0.1:0", "http": "127.0.0.1:0",
+                "name": "a.test"}
+    argv, env = [program, "run"], {"PATH": "/usr/bin:/bin", "STATE_DIRECTORY": str(open_folder / "state")}
+    for key, value in settings.items():
+        if way == "flags":
+            argv += [f"--{key}", str(value)]
+        else:
+            env[f"GENKAN_{key.upper()}"] = str(value)
+    # Root would be asked for a user to drop to; anybody else serves as himself.
+    other = {}
+    if os.getuid() == 0:
+        for path in (open_folder, *open_folder.rglob("*")):
+            os.chown(path, 65534, 65534, follow_symlinks=False)
+        other = {"user": 65534, "group": 65534, "extra_groups": []}
+    log = open_folder / "log"
+    with open(log, "wb") as output, \
+            subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=open_folder,
+                             **other) as process:
+        try:
+            ready = eventually(lambda: re.search(r" ready listeners=(\S+) ", log.read_text(errors="replace")),
+                               what="ready in the log")
+            ports = {bool(tls): int(port) for port, tls in re.findall(r":(\d+)(\(tls\))?", ready.group(1))}
+            with Connection(ports[True], tls_context(ca.root)) as client:
+                assert client.get("/").body == b"hello /\n"
+            with Connection(ports[False]) as client:
+                assert client.get("/").status == 301
+        except BaseException:
+            print(log.read_text(errors="replace"))
+            raise
+        finally:
+            process.terminate()
+            process.wait(15)
+    assert process.returncode == 0
 
 
 def test_root_without_a_user_is_told_how_to_make_one(file):

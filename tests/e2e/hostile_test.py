@@ -50,7 +50,7 @@ NOT_TLS = {
     "bytes": bytes(range(256)) * 4,
     "zeros": b"\x00" * 1024,
     "a record without end": b"\x16\x03\x01\xff\xff" + b"\x01" * 20000,
-    "a hello of nonsense": b"\x16\x03\x01\x00\x40\x01\x00\x00\x3c\x03\x03" + b"\xff" * 57,
+    "a hello of nonsense": b"\x16\x03\x01\x00\x40\x01\x00\x00\x3c\x03\x03" + b"\xff" * 58,
     "data first": b"\x17\x03\x03\x00\x10" + b"\x55" * 16,
     "ssl 2": b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10" + b"\x07" * 37,
 }
@@ -147,12 +147,13 @@ def test_what_is_not_tls_gets_an_alert_or_the_end(genkan, said):
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_clear_hello_of_an_old_version_is_refused_by_an_alert(genkan):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
-    with pytest.raises(ssl.SSLError, match="(?i)alert protocol version|unsupported"):
+    with pytest.raises(ssl.SSLError, match="(?i)alert protocol version"):
         Connection(genkan.tls_port, context)
 
 
