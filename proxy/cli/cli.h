@@ -1,5 +1,5 @@
-// What the subcommands share: which configuration and which admin socket are meant, and one request to it. Main thread;
-// blocks.
+// What the subcommands share: which configuration and which admin socket are meant, and one request
+// to it. Main thread; blocks.
 #pragma once
 
 #include <optional>
@@ -21,8 +21,8 @@ std::optional<std::string> FromEnvironment(const char* name);
 // "a, b c" -> a, b, c
 std::vector<std::string> SplitList(std::string_view text);
 
-// Where the running proxy's admin is: `socket` if given, else the first of [admin] listen of the configuration, else
-// the default. "unix:/path" or "host:port".
+// Where the running proxy's admin is: `socket` if given, else the first of [admin] listen of the
+// configuration, else the default. "unix:/path" or "host:port".
 struct AdminChoice {
   std::string socket;       // --socket
   std::string config_flag;  // -c

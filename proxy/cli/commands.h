@@ -1,5 +1,5 @@
-// The subcommands: one function a file, each adds its flags to the program's parser and what to do when it was chosen.
-// Main thread.
+// The subcommands: one function a file, each adds its flags to the program's parser and what to do
+// when it was chosen. Main thread.
 #pragma once
 
 namespace CLI {

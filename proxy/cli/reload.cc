@@ -32,8 +32,9 @@ void AddReload(CLI::App& app, int& exit_code) {
   command->add_option("--socket", flags->admin.socket, "The admin socket")->type_name("PATH");
   command->add_flag("--force", flags->force,
                     "Take every certificate that parses, matches its key and is not expired");
-  command->footer("All or nothing: with a mistake in the file everything stays as it is.\n"
-                  "Example: genkan reload --force");
+  command->footer(
+      "All or nothing: with a mistake in the file everything stays as it is.\n"
+      "Example: genkan reload --force");
   command->callback([flags, &exit_code] { exit_code = Reload(*flags); });
 }
 

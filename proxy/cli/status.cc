@@ -52,15 +52,16 @@ void Line(const char* name, const std::string& value) {
 void PrintCertificate(const Json& certificate) {
   std::printf("  %s (%s)\n", Text(certificate, "site").c_str(), Text(certificate, "name").c_str());
   if (IsTrue(certificate, "in_service")) {
-    Line("expires", Text(certificate, "not_after") + ", " + Text(certificate, "days_left") +
-                        " days left");
+    Line("expires",
+         Text(certificate, "not_after") + ", " + Text(certificate, "days_left") + " days left");
     Line("names", Joined(List(certificate, "names"), ", "));
     Line("serial", Text(certificate, "serial"));
     std::string missing = Text(certificate, "missing_issuer");
-    Line("chain", Joined(List(certificate, "chain"), " -> ") +
-                      (IsTrue(certificate, "chain_complete")
-                           ? " (complete)"
-                           : " (INCOMPLETE" + (missing.empty() ? "" : ": missing " + missing) + ")"));
+    Line("chain",
+         Joined(List(certificate, "chain"), " -> ") +
+             (IsTrue(certificate, "chain_complete")
+                  ? " (complete)"
+                  : " (INCOMPLETE" + (missing.empty() ? "" : ": missing " + missing) + ")"));
     Line("staple", Text(certificate, "staple"));
     std::string why = Text(certificate, "revocation_why");
     Line("revocation", Text(certificate, "revocation") + (why.empty() ? "" : " (" + why + ")"));
@@ -79,7 +80,8 @@ void PrintTraffic(const Json& traffic) {
     auto it = traffic.find(key);
     return it != traffic.end() && it->is_object() ? *it : Json::object();
   };
-  Json connections = part("connections"), requests = part("requests"), handshakes = part("handshakes");
+  Json connections = part("connections"), requests = part("requests"),
+       handshakes = part("handshakes");
   Json responses = part("responses");
   std::printf("traffic\n");
   Line("connections", Text(connections, "open") + " open, " + Text(connections, "accepted") +

@@ -128,12 +128,13 @@ ServiceResponse Admin::Answer(const ServiceRequest& request) {
   if (path == "/") {
     ServiceResponse response;
     response.content_type = "text/html; charset=utf-8";
-    response.headers = {{"content-security-policy",
-                         "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-                         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-                         "frame-ancestors 'none'"},
-                        {"x-content-type-options", "nosniff"},
-                        {"referrer-policy", "no-referrer"}};
+    response.headers = {
+        {"content-security-policy",
+         "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+         "frame-ancestors 'none'"},
+        {"x-content-type-options", "nosniff"},
+        {"referrer-policy", "no-referrer"}};
     response.body = StatusPage(target_.Status());
     return response;
   }
@@ -148,8 +149,8 @@ ServiceResponse Admin::Post(std::string_view path, std::string_view query) {
     json["reloaded"] = result.errors.empty();
     json["errors"] = result.errors;
     int status = result.errors.empty() ? 200 : result.is_possible ? 422 : 409;
-    return JsonAnswer(status, json.dump(2, ' ', false,
-                                        nlohmann::ordered_json::error_handler_t::replace) + "\n");
+    return JsonAnswer(
+        status, json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
   }
   if (path == "/refresh") {
     target_.Refresh();

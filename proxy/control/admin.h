@@ -1,5 +1,5 @@
-// The admin listeners: status as JSON and as a page, metrics, and over the Unix socket reload and stop. Control thread;
-// owned by the Supervisor.
+// The admin listeners: status as JSON and as a page, metrics, and over the Unix socket reload and
+// stop. Control thread; owned by the Supervisor.
 #pragma once
 
 #include <functional>
@@ -36,8 +36,9 @@ class Admin {
  public:
   Admin(event::EventLoop& loop, AdminTarget& target);
 
-  // Listens at all of these; those of before are closed first, their connections go on. The first error; the others
-  // are listened on all the same. The sockets' files and directories are made (0660), and named to `on_made`.
+  // Listens at all of these; those of before are closed first, their connections go on. The first
+  // error; the others are listened on all the same. The sockets' files and directories are made
+  // (0660), and named to `on_made`.
   genkan::Status Listen(const std::vector<std::string>& addresses,
                         const std::function<void(const std::string& path)>& on_made = {});
   // Where it really listens, for tests.
@@ -56,8 +57,8 @@ class Admin {
   std::vector<net::Address> listening_;
 };
 
-// Pure. A Host that a browser sends only when a person asked for this very address: keeps other sites' pages from
-// reaching the admin by a name of theirs that resolves to it (DNS rebinding).
+// Pure. A Host that a browser sends only when a person asked for this very address: keeps other
+// sites' pages from reaching the admin by a name of theirs that resolves to it (DNS rebinding).
 bool IsAdminHost(std::string_view authority, const net::Address& local);
 
 }  // namespace genkan::control

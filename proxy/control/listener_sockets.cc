@@ -28,7 +28,8 @@ Result<std::vector<net::Fd>> Share(net::Fd socket, size_t workers) {
 
 Result<std::vector<net::Fd>> ListenerSockets::OpenOne(const server::ListenerSpec& spec,
                                                       size_t workers) {
-  if (auto given = service_manager_.FindSocket(spec.address)) return Share(*std::move(given), workers);
+  if (auto given = service_manager_.FindSocket(spec.address))
+    return Share(*std::move(given), workers);
   net::ListenOptions options;
   if (spec.address.is_unix()) {
     auto socket = net::Acceptor::OpenListener(spec.address, options);
@@ -61,8 +62,8 @@ tl::expected<ListenerSockets::PerWorker, std::vector<std::string>> ListenerSocke
     auto sockets = OpenOne(spec, workers);
     if (!sockets) {
       std::string at = spec.config.position.ToString();
-      std::string what = fmt::format("cannot listen on {}: {}", spec.config.address,
-                                     sockets.error().detail);
+      std::string what =
+          fmt::format("cannot listen on {}: {}", spec.config.address, sockets.error().detail);
       errors.push_back(at.empty() ? what : at + ": " + what);
       continue;
     }

@@ -1,5 +1,6 @@
-// Opens the listening sockets of a snapshot, one for each worker (SO_REUSEPORT), and remembers where they really listen
-// (port 0). The sockets are the workers' then. Control thread; owned by the Supervisor.
+// Opens the listening sockets of a snapshot, one for each worker (SO_REUSEPORT), and remembers
+// where they really listen (port 0). The sockets are the workers' then. Control thread; owned by
+// the Supervisor.
 #pragma once
 
 #include <map>
@@ -21,7 +22,8 @@ class ListenerSockets {
 
   explicit ListenerSockets(ServiceManager& service_manager) : service_manager_(service_manager) {}
 
-  // The listeners that have no sockets yet. All or nothing: an error for each that cannot be opened.
+  // The listeners that have no sockets yet. All or nothing: an error for each that cannot be
+  // opened.
   tl::expected<PerWorker, std::vector<std::string>> Open(const server::Snapshot& snapshot,
                                                          size_t workers);
   // Forgets the listeners that are not in this snapshot.

@@ -86,9 +86,9 @@ void AddTraffic(Families& families, const TrafficTotals& traffic) {
   Families::Count(requests, {{"protocol", "h2"}}, traffic.requests_h2);
   families.Gauge("genkan_requests_open", "Requests under way.",
                  static_cast<double>(traffic.requests_open));
-  MetricFamily& responses = families.Begin(
-      MetricType::Counter, "genkan_responses_total",
-      "Requests finished, by status class; none: it ended before a response.");
+  MetricFamily& responses =
+      families.Begin(MetricType::Counter, "genkan_responses_total",
+                     "Requests finished, by status class; none: it ended before a response.");
   constexpr std::array<const char*, 6> kClasses = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
   for (size_t i = 0; i < kClasses.size(); ++i)
     Families::Count(responses, {{"class", kClasses[i]}}, traffic.responses[i]);
@@ -117,9 +117,10 @@ void AddTraffic(Families& families, const TrafficTotals& traffic) {
 }
 
 // Finished, so that references to the families before stay good.
-MetricFamily OfCertificates(MetricType type, const char* name, const char* help,
-                            const std::vector<CertificateStatus>& certificates,
-                            const std::function<std::optional<double>(const CertificateStatus&)>& value) {
+MetricFamily OfCertificates(
+    MetricType type, const char* name, const char* help,
+    const std::vector<CertificateStatus>& certificates,
+    const std::function<std::optional<double>(const CertificateStatus&)>& value) {
   MetricFamily family{name, help, type, {}};
   for (const CertificateStatus& certificate : certificates) {
     auto number = value(certificate);
@@ -136,8 +137,7 @@ MetricFamily OfCertificates(MetricType type, const char* name, const char* help,
 void AddCertificates(Families& families, const RunStatus& status) {
   auto add = [&](MetricType type, const char* name, const char* help,
                  const std::function<std::optional<double>(const CertificateStatus&)>& value) {
-    families.Begin(type, name, help) =
-        OfCertificates(type, name, help, status.certificates, value);
+    families.Begin(type, name, help) = OfCertificates(type, name, help, status.certificates, value);
   };
   using Certificate = CertificateStatus;
   add(MetricType::Gauge, "genkan_certificate_in_service", "1 where the certificate is served.",
@@ -171,10 +171,9 @@ void AddCertificates(Families& families, const RunStatus& status) {
                      "1 at the state that is known: good, revoked or unknown.");
   for (const Certificate& certificate : status.certificates) {
     for (const char* state : {"good", "revoked", "unknown"}) {
-      Families::Set(
-          revocation,
-          {{"site", certificate.site}, {"name", certificate.name}, {"state", state}},
-          certificate.revocation == state ? 1.0 : 0.0);
+      Families::Set(revocation,
+                    {{"site", certificate.site}, {"name", certificate.name}, {"state", state}},
+                    certificate.revocation == state ? 1.0 : 0.0);
     }
   }
 }

@@ -68,8 +68,8 @@ Result<Privileges> Privileges::Choose(const std::string& user, const std::string
     passwd* self = getpwuid(geteuid());
     chosen.user_ = self != nullptr ? self->pw_name : std::to_string(geteuid());
     if (!user.empty() && user != chosen.user_) {
-      chosen.warning_ = fmt::format("user = \"{}\" has no effect: genkan was started as {}, not as root",
-                                    user, chosen.user_);
+      chosen.warning_ = fmt::format(
+          "user = \"{}\" has no effect: genkan was started as {}, not as root", user, chosen.user_);
     }
     return chosen;
   }
@@ -78,11 +78,12 @@ Result<Privileges> Privileges::Choose(const std::string& user, const std::string
   if (chosen.user_ == "root") return chosen;
   passwd* entry = getpwnam(chosen.user_.c_str());
   if (entry == nullptr) {
-    return Fail(ErrorCode::kInvalid,
-                "started as root, but there is no user {0} to run as; make one:\n"
-                "  useradd --system --user-group --home-dir /var/lib/genkan --shell /usr/sbin/nologin {0}\n"
-                "or name another with user = \"…\" (user = \"root\" stays root)",
-                chosen.user_);
+    return Fail(
+        ErrorCode::kInvalid,
+        "started as root, but there is no user {0} to run as; make one:\n"
+        "  useradd --system --user-group --home-dir /var/lib/genkan --shell /usr/sbin/nologin {0}\n"
+        "or name another with user = \"…\" (user = \"root\" stays root)",
+        chosen.user_);
   }
   if (entry->pw_uid == 0) {
     chosen.warning_ = fmt::format("the proxy stays root: the user {} has uid 0", chosen.user_);
@@ -156,8 +157,7 @@ bool Privileges::CanRead(const std::string& path) {
 }
 
 std::unique_ptr<FileAccess> MakePrivilegedFileAccess(std::unique_ptr<FileAccess> direct,
-                                                     Privileges& privileges,
-                                                     const bool& is_start) {
+                                                     Privileges& privileges, const bool& is_start) {
   return std::make_unique<PrivilegedFileAccess>(std::move(direct), privileges, is_start);
 }
 

@@ -1,5 +1,6 @@
-// Which user the proxy runs as. Started as root it opens its sockets, becomes that user, and never comes back; in
-// between it may still read as root what only root may read. Main thread, at the start.
+// Which user the proxy runs as. Started as root it opens its sockets, becomes that user, and never
+// comes back; in between it may still read as root what only root may read. Main thread, at the
+// start.
 #pragma once
 
 #include <sys/types.h>
@@ -14,8 +15,8 @@ namespace genkan::control {
 
 class Privileges {
  public:
-  // `user`: from the configuration, may be ""; then `default_user`. Fails where root has nobody to become: the message
-  // has the useradd line.
+  // `user`: from the configuration, may be ""; then `default_user`. Fails where root has nobody to
+  // become: the message has the useradd line.
   static Result<Privileges> Choose(const std::string& user, const std::string& default_user);
 
   // There is a user to become.
@@ -24,8 +25,8 @@ class Privileges {
   // Something that a person should know; "" when all is well.
   const std::string& warning() const { return warning_; }
 
-  // Makes a directory (with its parents) that the user may write to. An existing one keeps its owner, except an empty
-  // one of root's.
+  // Makes a directory (with its parents) that the user may write to. An existing one keeps its
+  // owner, except an empty one of root's.
   void PrepareDirectory(const std::string& path, unsigned mode) const;
   // Gives a file or socket that we have just made to the user.
   void GiveAway(const std::string& path) const;
@@ -35,8 +36,8 @@ class Privileges {
   void Raise();
   // Fails where root could come back.
   Status DropForGood();
-  // no_new_privs, where there is a user to become: without root there is nothing to give up, and a hook may want sudo.
-  // Before any other thread: it holds for this one and those that it starts.
+  // no_new_privs, where there is a user to become: without root there is nothing to give up, and a
+  // hook may want sudo. Before any other thread: it holds for this one and those that it starts.
   Status ForbidNewPrivileges() const;
 
   // Whether the user whom we dropped to can read a file. Before DropForGood, after Lower.
@@ -51,7 +52,6 @@ class Privileges {
 
 // Reads as root while the process still can, as itself afterwards.
 std::unique_ptr<FileAccess> MakePrivilegedFileAccess(std::unique_ptr<FileAccess> direct,
-                                                     Privileges& privileges,
-                                                     const bool& is_start);
+                                                     Privileges& privileges, const bool& is_start);
 
 }  // namespace genkan::control

@@ -1,5 +1,5 @@
-// The configuration as it is written now, as a snapshot: read, checked, its modules loaded and configured. All or
-// nothing. Control thread.
+// The configuration as it is written now, as a snapshot: read, checked, its modules loaded and
+// configured. All or nothing. Control thread.
 #pragma once
 
 #include <functional>
@@ -12,8 +12,8 @@
 
 namespace genkan::control {
 
-using ConfigLoader = std::function<config::OrErrors<config::Checked>(
-    const std::vector<std::string_view>& modules)>;
+using ConfigLoader =
+    std::function<config::OrErrors<config::Checked>(const std::vector<std::string_view>& modules)>;
 
 struct Loaded {
   server::SnapshotPtr snapshot;

@@ -55,8 +55,8 @@ void ServiceManager::NotifyReloading() {
   // Type=notify-reload wants to know when (sd_notify(3)).
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
-  uint64_t micros = static_cast<uint64_t>(now.tv_sec) * 1'000'000 +
-                    static_cast<uint64_t>(now.tv_nsec) / 1'000;
+  uint64_t micros =
+      static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1'000;
   Notify(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", micros));
 }
 

@@ -1,5 +1,5 @@
-// What systemd hears of us and gives us: sd_notify, the watchdog, sockets that it opened (socket activation). Does nothing
-// where no systemd started us. Control thread; owned by the Supervisor.
+// What systemd hears of us and gives us: sd_notify, the watchdog, sockets that it opened (socket
+// activation). Does nothing where no systemd started us. Control thread; owned by the Supervisor.
 #pragma once
 
 #include <functional>
@@ -29,7 +29,8 @@ class ServiceManager {
   void Notify(const std::string& state);
   void NotifyReloading();
 
-  // Where a watchdog is asked for: `is_alive` is asked twice in its time; when it says so, the watchdog hears of it.
+  // Where a watchdog is asked for: `is_alive` is asked twice in its time; when it says so, the
+  // watchdog hears of it.
   void StartWatchdog(std::function<bool()> is_alive);
 
  private:

@@ -70,12 +70,10 @@ Json TrafficJson(const TrafficTotals& traffic) {
   json["connections"] = {{"accepted", traffic.connections_accepted},
                          {"open", traffic.connections_open},
                          {"refused", traffic.connections_refused}};
-  json["handshakes"] = {{"tls1.2", traffic.handshakes_tls12},
-                        {"tls1.3", traffic.handshakes_tls13},
-                        {"other", traffic.handshakes_other},
-                        {"resumed", traffic.handshakes_resumed},
-                        {"stapled", traffic.handshakes_stapled},
-                        {"failed", traffic.handshakes_failed}};
+  json["handshakes"] = {
+      {"tls1.2", traffic.handshakes_tls12},    {"tls1.3", traffic.handshakes_tls13},
+      {"other", traffic.handshakes_other},     {"resumed", traffic.handshakes_resumed},
+      {"stapled", traffic.handshakes_stapled}, {"failed", traffic.handshakes_failed}};
   json["requests"] = {{"h1", traffic.requests_h1},
                       {"h2", traffic.requests_h2},
                       {"open", traffic.requests_open},

@@ -1,4 +1,5 @@
-// What the running proxy is doing, as one value: for `genkan status`, the status page and /metrics. Copies; any thread.
+// What the running proxy is doing, as one value: for `genkan status`, the status page and /metrics.
+// Copies; any thread.
 #pragma once
 
 #include <array>
@@ -53,7 +54,7 @@ struct RunStatus {
   int pid = 0;
   std::string version, state;  // "starting", "serving", "draining"
   WallTime now{}, started{}, configured{};
-  uint64_t generation = 0;     // of the snapshot: 1, and one more with each reload
+  uint64_t generation = 0;  // of the snapshot: 1, and one more with each reload
   size_t workers = 0;
   std::string state_dir;
   bool is_state_writable = false;

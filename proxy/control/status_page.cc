@@ -58,9 +58,7 @@ std::string Cell(std::string_view text, std::string_view kind = {}) {
                       : fmt::format("<td class=\"{}\">{}</td>", kind, EscapeHtml(text));
 }
 
-std::string_view KindOfDays(int64_t days) {
-  return days < 3 ? "bad" : days < 10 ? "warn" : "good";
-}
+std::string_view KindOfDays(int64_t days) { return days < 3 ? "bad" : days < 10 ? "warn" : "good"; }
 
 void AddRow(std::string& html, std::string_view name, std::string_view text,
             std::string_view kind = {}) {
@@ -76,14 +74,13 @@ void AddCertificate(std::string& html, const CertificateStatus& certificate, Wal
            fmt::format("{} ({} days left)", FormatIso8601(certificate.not_after), days),
            KindOfDays(days));
     std::string names;
-    for (const std::string& name : certificate.names)
-      names += (names.empty() ? "" : ", ") + name;
+    for (const std::string& name : certificate.names) names += (names.empty() ? "" : ", ") + name;
     AddRow(html, "names", names);
     AddRow(html, "serial", certificate.serial);
     html += "<tr><th>chain</th><td class=\"chain\">";
     for (size_t i = 0; i < certificate.chain.size(); ++i) {
-      html += fmt::format("{}<span>{}</span>", i == 0 ? "" : " → ",
-                          EscapeHtml(certificate.chain[i]));
+      html +=
+          fmt::format("{}<span>{}</span>", i == 0 ? "" : " → ", EscapeHtml(certificate.chain[i]));
     }
     html += certificate.is_chain_complete
                 ? " <span class=\"good\">complete</span>"
@@ -100,9 +97,9 @@ void AddCertificate(std::string& html, const CertificateStatus& certificate, Wal
            certificate.revocation == "good"      ? "good"
            : certificate.revocation == "revoked" ? "bad"
                                                  : "");
-    AddRow(html, "swaps",
-           fmt::format("{}, this one since {}", certificate.swaps,
-                       FormatIso8601(certificate.since)));
+    AddRow(
+        html, "swaps",
+        fmt::format("{}, this one since {}", certificate.swaps, FormatIso8601(certificate.since)));
   } else {
     AddRow(html, "state", "not in service: this site refuses TLS", "bad");
   }
@@ -138,13 +135,11 @@ void AddTraffic(std::string& html, const TrafficTotals& traffic) {
                      traffic.connections_accepted, traffic.connections_refused));
   AddRow(html, "handshakes",
          fmt::format("{} TLS 1.3, {} TLS 1.2, {} resumed, {} stapled, {} failed",
-                     traffic.handshakes_tls13, traffic.handshakes_tls12,
-                     traffic.handshakes_resumed, traffic.handshakes_stapled,
-                     traffic.handshakes_failed));
+                     traffic.handshakes_tls13, traffic.handshakes_tls12, traffic.handshakes_resumed,
+                     traffic.handshakes_stapled, traffic.handshakes_failed));
   AddRow(html, "requests",
-         fmt::format("{} open, {} over h1, {} over h2, {} against the rules",
-                     traffic.requests_open, traffic.requests_h1, traffic.requests_h2,
-                     traffic.bad_messages));
+         fmt::format("{} open, {} over h1, {} over h2, {} against the rules", traffic.requests_open,
+                     traffic.requests_h1, traffic.requests_h2, traffic.bad_messages));
   AddRow(html, "responses",
          fmt::format("{} 2xx, {} 3xx, {} 4xx, {} 5xx", traffic.responses[2], traffic.responses[3],
                      traffic.responses[4], traffic.responses[5]));
@@ -182,12 +177,23 @@ std::string EscapeHtml(std::string_view text) {
   escaped.reserve(text.size());
   for (char c : text) {
     switch (c) {
-      case '&': escaped += "&amp;"; break;
-      case '<': escaped += "&lt;"; break;
-      case '>': escaped += "&gt;"; break;
-      case '"': escaped += "&quot;"; break;
-      case '\'': escaped += "&#39;"; break;
-      default: escaped += c;
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      case '\'':
+        escaped += "&#39;";
+        break;
+      default:
+        escaped += c;
     }
   }
   return escaped;

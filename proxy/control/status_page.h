@@ -9,7 +9,8 @@
 namespace genkan::control {
 
 std::string StatusPage(const RunStatus& status);
-// What the page's script gets once a second, as one line of JSON: {"html": …, "requests": …, "bytes": …}.
+// What the page's script gets once a second, as one line of JSON: {"html": …, "requests": …,
+// "bytes": …}.
 std::string StatusEvent(const RunStatus& status);
 
 std::string EscapeHtml(std::string_view text);

@@ -154,8 +154,8 @@ Errors Supervisor::Start() {
   started_ = configured_ = SystemClock().Wall();
 
   service_manager_.TakeSockets();
-  size_t workers = config.workers != 0 ? config.workers
-                                       : std::max(1u, std::thread::hardware_concurrency());
+  size_t workers =
+      config.workers != 0 ? config.workers : std::max(1u, std::thread::hardware_concurrency());
   auto sockets = sockets_.Open(*snapshot_, workers);
   if (!sockets) return sockets.error();
   waiting_sockets_ = *std::move(sockets);
@@ -191,9 +191,8 @@ Errors Supervisor::StartAdmin() {
     auto folder = std::filesystem::path(address.substr(5)).parent_path();
     if (!folder.empty()) privileges_.PrepareDirectory(folder, 0755);
   }
-  auto listening = admin_->Listen(settings.listen, [this](const std::string& path) {
-    privileges_.GiveAway(path);
-  });
+  auto listening = admin_->Listen(settings.listen,
+                                  [this](const std::string& path) { privileges_.GiveAway(path); });
   if (listening) return {};
   if (!(settings == config::Admin{})) return {"[admin] listen: " + listening.error().detail};
   LOG_WARN("admin_off", "error=\"{}\" name another socket with [admin] listen, or none with []",
@@ -215,8 +214,7 @@ Errors Supervisor::StartState() {
 void Supervisor::StartWorkers() {
   blocking_ = std::make_unique<event::BlockingPool>();
   fetcher_ = std::make_unique<Fetcher>(loop_, *blocking_);
-  shared_.reset(
-      new server::WorkerShared{*blocking_, *access_log_, addresses_, SystemClock()});
+  shared_.reset(new server::WorkerShared{*blocking_, *access_log_, addresses_, SystemClock()});
   for (uint32_t i = 0; i < waiting_sockets_.size(); ++i)
     workers_.push_back(server::Worker::Make(i, *shared_));
 }
@@ -260,11 +258,12 @@ void Supervisor::WarnOfUnreadableFiles() {
   for (const CertificateStatus& certificate : certificates_->Status()) {
     for (const std::string& file : certificate.files) {
       if (Privileges::CanRead(file)) continue;
-      LOG_WARN("certificate_unreadable",
-               "site={} file={} only root can read it, and the proxy runs as {}: it serves what was "
-               "read at the start, but a renewed one will not be seen; let that user read it (a "
-               "deploy hook that chgrps), or restart after a renewal",
-               certificate.site, file, privileges_.user());
+      LOG_WARN(
+          "certificate_unreadable",
+          "site={} file={} only root can read it, and the proxy runs as {}: it serves what was "
+          "read at the start, but a renewed one will not be seen; let that user read it (a "
+          "deploy hook that chgrps), or restart after a renewal",
+          certificate.site, file, privileges_.user());
       break;
     }
   }
@@ -272,8 +271,7 @@ void Supervisor::WarnOfUnreadableFiles() {
 
 void Supervisor::WatchSignals() {
   auto watch = [this](int number, std::function<void()> on_signal) {
-    signals_.push_back(
-        std::make_unique<event::SignalWatcher>(loop_, number, std::move(on_signal)));
+    signals_.push_back(std::make_unique<event::SignalWatcher>(loop_, number, std::move(on_signal)));
   };
   watch(SIGHUP, [this] { OnHangUp(); });
   watch(SIGUSR1, [this] { ReopenLogs(); });
@@ -330,8 +328,7 @@ AdminTarget::ReloadResult Supervisor::Reload(bool force) {
   }
   service_manager_.Notify("READY=1");
   for (const std::string& error : errors) LOG_ERROR("reload_failed", "{}", error);
-  if (errors.empty())
-    LOG_INFO("reloaded", "generation={} force={}", snapshot_->generation, force);
+  if (errors.empty()) LOG_INFO("reloaded", "generation={} force={}", snapshot_->generation, force);
   return {true, std::move(errors)};
 }
 
@@ -351,8 +348,7 @@ Errors Supervisor::TakeOver(server::SnapshotPtr snapshot, bool force) {
   if (!(before.access_log == now.access_log)) {
     auto configured = access_log_->Configure(now.access_log.output, now.access_log.format);
     undo.push_back([&] {
-      static_cast<void>(
-          access_log_->Configure(before.access_log.output, before.access_log.format));
+      static_cast<void>(access_log_->Configure(before.access_log.output, before.access_log.format));
     });
     if (!configured) return fail({"access_log: " + configured.error().detail});
   }
@@ -422,7 +418,8 @@ bool Supervisor::AreWorkersAlive() {
   // One that is slow keeps its question: asking again would only add to its queue.
   if (are_alive) {
     answers_ = std::make_shared<std::atomic<size_t>>(0);
-    for (auto& worker : workers_) worker->loop().Post([answers = answers_] { answers->fetch_add(1); });
+    for (auto& worker : workers_)
+      worker->loop().Post([answers = answers_] { answers->fetch_add(1); });
   } else {
     LOG_WARN("worker_late", "answered={} workers={}", answers_->load(), workers_.size());
   }

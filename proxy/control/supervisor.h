@@ -1,5 +1,5 @@
-// The running proxy: the control loop, its signals, and everything that lives on it; starts the workers, joins them.
-// Main thread; one at a time in a process.
+// The running proxy: the control loop, its signals, and everything that lives on it; starts the
+// workers, joins them. Main thread; one at a time in a process.
 #pragma once
 
 #include <functional>
@@ -18,16 +18,18 @@ struct ListenerStatus {
 };
 
 struct RunOptions {
-  // Reads the configuration; asked again at each reload. `modules` are the names of those that are built in.
-  std::function<config::OrErrors<config::Checked>(const std::vector<std::string_view>& modules)> load;
+  // Reads the configuration; asked again at each reload. `modules` are the names of those that are
+  // built in.
+  std::function<config::OrErrors<config::Checked>(const std::vector<std::string_view>& modules)>
+      load;
   // Called once, on the control thread, when it serves. May be empty.
   std::function<void(const std::vector<ListenerStatus>&)> on_ready;
   // root that the configuration gives no `user` drops to this one; "" = genkan.
   std::string default_user;
 };
 
-// Serves until a signal or `genkan stop` ends it. The process's exit code: 0, or 2 where it could not start (what is
-// wrong is on stderr, one line each, and nothing was listened on).
+// Serves until a signal or `genkan stop` ends it. The process's exit code: 0, or 2 where it could
+// not start (what is wrong is on stderr, one line each, and nothing was listened on).
 int Supervise(RunOptions options);
 
 }  // namespace genkan::control

@@ -1,5 +1,5 @@
-// The session ticket keys of all workers: a fresh one each hour, or those of a file that a fleet shares. Control thread;
-// owned by the Supervisor.
+// The session ticket keys of all workers: a fresh one each hour, or those of a file that a fleet
+// shares. Control thread; owned by the Supervisor.
 #pragma once
 
 #include <functional>
@@ -15,12 +15,14 @@ namespace genkan::control {
 class TicketRotator {
  public:
   static constexpr Millis kRotation{3'600'000};
-  // In a file: name, AES key and HMAC key of each key, as nginx's 80-byte ticket keys; the first encrypts.
+  // In a file: name, AES key and HMAC key of each key, as nginx's 80-byte ticket keys; the first
+  // encrypts.
   static constexpr size_t kBytesPerKey = 80;
 
   TicketRotator(event::EventLoop& loop, std::function<void(tls::TicketKeysPtr)> publish);
 
-  // "rotate", or the path of a file. Publishes at once where the keys are new; a file is read again each time.
+  // "rotate", or the path of a file. Publishes at once where the keys are new; a file is read again
+  // each time.
   Status Configure(const std::string& source);
 
  private:

@@ -65,8 +65,7 @@ TEST(MetricsText, ACertificateOutOfServiceHasNoDates) {
   RunStatus status = StatusWithCertificate();
   status.certificates.back().is_in_service = false;
   std::string text = MetricsText(status);
-  EXPECT_THAT(text,
-              HasSubstr("genkan_certificate_in_service{site=\"a.test\",name=\"live\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("genkan_certificate_in_service{site=\"a.test\",name=\"live\"} 0\n"));
   EXPECT_THAT(text, Not(HasSubstr("genkan_certificate_not_after_seconds{")));
 }
 
@@ -91,8 +90,7 @@ TEST(MetricsText, NamesEveryOrigin) {
   status.upstreams.push_back({"app", 3, {{"127.0.0.1:8080", false, false, 2, 1, 40, 5}}});
   std::string text = MetricsText(status);
   EXPECT_THAT(text, HasSubstr("genkan_upstream_waiting{pool=\"app\"} 3\n"));
-  EXPECT_THAT(text,
-              HasSubstr("genkan_upstream_up{pool=\"app\",server=\"127.0.0.1:8080\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("genkan_upstream_up{pool=\"app\",server=\"127.0.0.1:8080\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("genkan_upstream_requests_total{pool=\"app\",server="
                               "\"127.0.0.1:8080\"} 40\n"));
 }
