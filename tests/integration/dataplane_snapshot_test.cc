@@ -370,20 +370,22 @@ TEST(Swap, NothingFailsUnderLoad) {
   ScriptedOrigin origin(ScriptedOrigin::Always("ok"));
   config::Config config = MakeConfig(origin.url());
   Proxy proxy(config, {.workers = 2});
+  // Asked now: a reload writes the list of ports that the clients' threads would read.
+  const uint16_t plain_port = proxy.plain_port(), tls_port = proxy.tls_port();
   std::atomic<bool> is_over{false};
   std::atomic<int> failed{0}, served{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < 3; ++i) {
     threads.emplace_back([&, i] {
       while (!is_over) {
-        H1Client h1(i == 0 ? proxy.plain_port() : proxy.tls_port(), {.tls = i != 0});
+        H1Client h1(i == 0 ? plain_port : tls_port, {.tls = i != 0});
         for (int n = 0; n < 20 && !is_over; ++n) h1.Get("/").status == 200 ? ++served : ++failed;
       }
     });
   }
   threads.emplace_back([&] {
     while (!is_over) {
-      H2Client h2(proxy.tls_port());
+      H2Client h2(tls_port);
       for (int n = 0; n < 20 && !is_over; ++n) h2.Get("/").status == 200 ? ++served : ++failed;
     }
   });
