@@ -67,8 +67,9 @@ class PairClient {
     } else {
       text += now;
     }
+    // Before the bytes: another thread may be reading the answer already, and then finds it as it was.
+    if (bool is_head = question.method == "HEAD"; is_head != is_head_) is_head_ = is_head;
     h1_->raw().Send(text);
-    is_head_ = question.method == "HEAD";
   }
   void SendRest(const Question& question, size_t held_back) {
     std::string rest = question.body->substr(question.body->size() - held_back);
