@@ -29,7 +29,7 @@ TEST(Limits, OneAddressIsCutWhere64AreNot) {
   RawClient fifth(proxy.plain_port(), {.source = "127.0.1.1"});
   EXPECT_EQ(fifth.Read(), "");
   EXPECT_TRUE(fifth.has_ended());
-  EXPECT_EQ(proxy.Sum(&Metrics::connections_refused), 1u);
+  EXPECT_TRUE(WaitFor([&] { return proxy.Sum(&Metrics::connections_refused) == 1u; }));
   clients.erase(clients.begin());
   EXPECT_TRUE(WaitFor([&] { return proxy.Sum(&Metrics::connections_open) == 255; }));
   H1Client again(proxy.plain_port(), {.source = "127.0.1.1"});
@@ -99,7 +99,7 @@ TEST(Limits, ConnectionsInAllWaitInTheQueue) {
   H1Client third(proxy.plain_port());
   third.raw().Send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
   std::this_thread::sleep_for(milliseconds(50));
-  EXPECT_EQ(proxy.Sum(&Metrics::connections_open), 2u);
+  EXPECT_TRUE(WaitFor([&] { return proxy.Sum(&Metrics::connections_open) == 2u; }));
   first.reset();
   EXPECT_EQ(third.ReadAnswer().status, 200);
 }
@@ -171,7 +171,7 @@ TEST(Limits, AnH2HeadThatTricklesInIsCutAtTheLimitOfHeads) {
   head.ReadAll();
   EXPECT_TRUE(head.has_ended());
   // A connection that a browser opens ahead of need may rest.
-  EXPECT_EQ(proxy.Sum(&Metrics::connections_open), 1u);
+  EXPECT_TRUE(WaitFor([&] { return proxy.Sum(&Metrics::connections_open) == 1u; }));
 }
 
 TEST(Limits, AClientThatTakesNothingIsCut) {
