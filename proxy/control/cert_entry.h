@@ -1,12 +1,15 @@
-// One certificate of one site: what is in service, what waits to be, and what is said of it. A
-// value of the CertManager; control thread.
+// One certificate of one site: what is in service, what waits to be, and what is said of it; and
+// the entry of the configuration that it comes from. Values of the CertManager, which hands them to
+// the reader, the swapper and the publisher; control thread.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "proxy/config/config.h"
 #include "proxy/control/cert_leaves.h"
 #include "proxy/control/cert_manager.h"
 #include "proxy/control/swap_rules.h"
@@ -14,8 +17,8 @@
 namespace genkan::control {
 
 struct CertEntry {
-  std::string site;  // primary name
-  std::string name;  // FoundCertificate::name
+  std::string site;            // primary name
+  std::string name;            // FoundCertificate::name
   std::string last_good_name;  // in LastGood
 
   tls::BundlePtr in_service;  // null: none; with the staple that was published last
@@ -37,6 +40,32 @@ struct CertEntry {
   bool is_missing_told = false, is_expiry_told = false, is_unknown_root_told = false;
 };
 
+// One entry of a site's `certificates`, with what it gave and what is due for it.
+struct CertSource {
+  std::string site;  // primary name
+  size_t site_index = 0;
+  config::CertificateSource config;
+  std::vector<std::string> watch;
+  std::vector<std::unique_ptr<CertEntry>> entries;
+  bool needs_reading = true, is_reload = false, is_forced = false;
+  bool needs_retry = false;  // soon, without an event
+
+  bool IsSameAs(const std::string& other_site, const config::CertificateSource& other) const {
+    return site == other_site && config.path == other.path &&
+           config.certificate == other.certificate && config.key == other.key &&
+           config.chain == other.chain;
+  }
+};
+using CertSources = std::vector<std::unique_ptr<CertSource>>;  // in the snapshot's order
+
+// function(const CertSource&, CertEntry&)
+template <class Function>
+void ForEachEntry(const CertSources& sources, Function function) {
+  for (const auto& source : sources) {
+    for (const auto& entry : source->entries) function(*source, *entry);
+  }
+}
+
 struct CertFinding {
   LogLevel level;
   const char* event;  // "cert_expires"
@@ -50,7 +79,8 @@ SwapSide SideOf(const tls::BundlePtr& bundle, const tls::Chain& chain, const Lea
 
 // `uncovered`: names of the site that none of its certificates covers.
 std::vector<CertFinding> FindingsOf(const CertEntry& entry, const CertLeaves& leaves, WallTime now,
-                                bool is_ocsp_enabled, const std::vector<std::string>& uncovered);
+                                    bool is_ocsp_enabled,
+                                    const std::vector<std::string>& uncovered);
 CertificateStatus StatusOf(const CertEntry& entry, const CertLeaves& leaves, bool is_ocsp_enabled,
                            const std::vector<CertFinding>& findings);
 

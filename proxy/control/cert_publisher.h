@@ -1,0 +1,49 @@
+// Makes the CertStore of what is in service and gives it to the workers, with the leaves whose
+// sessions may not resume; only when something in it is another than before. Control thread; owned
+// by the CertManager.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "proxy/control/cert_entry.h"
+#include "proxy/server/snapshot.h"
+#include "proxy/tls/cert_store.h"
+
+namespace genkan::control {
+
+class CertPublisher {
+ public:
+  struct Options {
+    const Clock& clock;
+    const CertLeaves& leaves;
+    const CertSources& sources;
+    std::function<void(tls::CertStorePtr, std::shared_ptr<const std::vector<std::string>>)> publish;
+  };
+
+  explicit CertPublisher(Options options) : options_(std::move(options)) {}
+
+  // Gives each bundle in service its staple, then publishes.
+  void Publish(const server::Snapshot& snapshot);
+  // The next Publish does: site indices and names may be others.
+  void Renew() { was_published_ = false; }
+  // Sessions of this leaf (SHA-256, 32 bytes) do not resume while a ticket of it may live.
+  void Bar(const std::string& sha256);
+
+ private:
+  void BarRevoked(const tls::BundlePtr& bundle, const std::string& sha256_hex);
+  std::set<std::string> Barred();
+
+  Options options_;
+  bool was_published_ = false;
+  std::vector<std::pair<uint32_t, tls::BundlePtr>> published_;
+  std::map<std::string, WallTime> barred_;  // SHA-256 -> until when a ticket of it may live
+  std::set<std::string> published_barred_;
+};
+
+}  // namespace genkan::control

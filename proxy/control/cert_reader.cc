@@ -1,0 +1,100 @@
+#include "proxy/control/cert_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/base/log.h"
+#include "proxy/tls/trust_store.h"
+
+namespace genkan::control {
+namespace {
+
+constexpr Millis kRetry{5'000};  // of what may be half-written
+
+}  // namespace
+
+CertReader::CertReader(Options options)
+    : options_(std::move(options)),
+      watcher_(options_.loop, [this](const std::vector<std::string>& paths) { OnFiles(paths); }),
+      retry_(options_.loop, [this] {
+        for (auto& source : options_.sources) source->needs_reading |= source->needs_retry;
+        options_.on_due();
+      }) {}
+
+bool CertReader::LoadContext(const config::Certificates& wanted, bool again) {
+  if (has_context_ && !again && !is_pool_dirty_ && wanted.trust_store == trust_store_ &&
+      wanted.pool == pool_)
+    return false;
+  if (!has_context_ || again || wanted.trust_store != trust_store_) {
+    auto roots = tls::LoadTrustStore(wanted.trust_store);
+    if (roots) {
+      context_.roots = *std::move(roots);
+    } else {
+      LOG_ERROR("trust_store", "error=\"{}\" going on with {} roots", roots.error().detail,
+                context_.roots.size());
+    }
+  }
+  std::vector<std::string> problems;
+  context_.pool = ReadExtraPool(wanted.pool, options_.files, problems);
+  for (const std::string& problem : problems) LOG_WARN("certificate_pool", "error=\"{}\"", problem);
+  trust_store_ = wanted.trust_store;
+  pool_ = wanted.pool;
+  has_context_ = true;
+  is_pool_dirty_ = false;
+  return true;
+}
+
+void CertReader::OnFiles(const std::vector<std::string>& paths) {
+  auto contains = [&](const std::vector<std::string>& list) {
+    return std::any_of(paths.begin(), paths.end(), [&](const std::string& path) {
+      return std::find(list.begin(), list.end(), path) != list.end();
+    });
+  };
+  if (contains(pool_)) {
+    is_pool_dirty_ = true;
+    for (auto& source : options_.sources) source->needs_reading = true;
+  }
+  for (auto& source : options_.sources) source->needs_reading |= contains(source->watch);
+  options_.on_due();
+}
+
+// Before the reading, so that no change falls between the two.
+void CertReader::WatchFiles() {
+  std::vector<std::string> paths = pool_;
+  for (auto& source : options_.sources) {
+    if (source->needs_reading) source->watch = WatchPathsOf(source->config, options_.files);
+    paths.insert(paths.end(), source->watch.begin(), source->watch.end());
+  }
+  std::sort(paths.begin(), paths.end());
+  paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
+  if (paths == watched_) return;
+  watched_ = paths;
+  watcher_.Watch(paths);
+}
+
+void CertReader::ReadFlagged(const config::Certificates& wanted) {
+  if (is_pool_dirty_) LoadContext(wanted, false);
+  WatchFiles();
+  bool needs_retry = false;
+  for (auto& source : options_.sources) {
+    if (source->needs_reading) Read(*source);
+    needs_retry |= source->needs_retry;
+  }
+  if (!needs_retry) {
+    retry_.Cancel();
+  } else if (!retry_.is_running()) {
+    retry_.Start(kRetry);
+  }
+}
+
+void CertReader::Read(CertSource& source) {
+  context_.now = options_.clock.Wall();
+  SourceReading reading = ReadSource(source.config, options_.files, context_);
+  source.needs_retry =
+      std::any_of(reading.certificates.begin(), reading.certificates.end(),
+                  [](const FoundCertificate& found) { return found.may_be_half_written; });
+  options_.on_reading(source, std::move(reading.certificates));
+  source.needs_reading = source.is_reload = source.is_forced = false;
+}
+
+}  // namespace genkan::control

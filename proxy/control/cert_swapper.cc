@@ -1,0 +1,255 @@
+#include "proxy/control/cert_swapper.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/base/log.h"
+
+namespace genkan::control {
+namespace {
+
+constexpr Millis kStapleWait{10'000};  // of a swap for its first staple
+constexpr Millis kPendingLook{1'000};
+constexpr auto kMustStapleLimit = std::chrono::hours(1);
+
+void LogInService(const CertEntry& entry, bool is_swap, const std::string& objection,
+                  bool is_forced) {
+  const tls::Certificate& leaf = entry.in_service->leaf();
+  const char* event = is_swap ? "cert_swapped" : "cert_in_service";
+  LOG_INFO(event, "site={} name={} serial={} not_after={} chain=\"{}\"", entry.site, entry.name,
+           leaf.serial_hex(), FormatIso8601(leaf.not_after()),
+           DescribeChain(entry.in_service->chain()));
+  if (!objection.empty()) {
+    LOG_ERROR("cert_taken_anyway", "site={} name={} reason=\"{}\" because=\"{}\"", entry.site,
+              entry.name, objection,
+              is_forced ? "force"
+                        : "the one in service is revoked, to be renewed now, or ends within a day");
+  }
+  for (const auto& dropped : entry.chain.dropped) {
+    LOG_INFO("cert_dropped", "site={} name={} subject=\"{}\" serial={} reason={}", entry.site,
+             entry.name, dropped.certificate->subject(), dropped.certificate->serial_hex(),
+             ToString(dropped.reason));
+  }
+}
+
+}  // namespace
+
+CertSwapper::CertSwapper(Options options)
+    : options_(std::move(options)),
+      last_good_(options_.loop, options_.state),
+      pending_(options_.loop, [this] { options_.on_due(); }) {}
+
+void CertSwapper::TakeReading(CertSource& source, std::vector<FoundCertificate> found,
+                              const CertificateContext& context) {
+  std::set<const CertEntry*> matched;
+  bool has_good = false;
+  for (FoundCertificate& one : found) {
+    // A directory that is gone says nothing of which of its certificates: of all.
+    bool is_named = std::any_of(source.entries.begin(), source.entries.end(),
+                                [&](const auto& entry) { return entry->name == one.name; });
+    if (!one.bundle && !is_named && !source.entries.empty() && found.size() == 1) {
+      for (auto& entry : source.entries) {
+        matched.insert(entry.get());
+        Refuse(*entry, one.error);
+      }
+      continue;
+    }
+    CertEntry* entry = EntryOf(source, one);
+    matched.insert(entry);
+    has_good |= one.bundle != nullptr;
+    if (StartFromLastGood(source, *entry, one, context)) continue;
+    if (one.bundle) {
+      Consider(source, *entry, std::move(one));
+    } else {
+      if (!entry->in_service) entry->files = one.files;
+      Refuse(*entry, one.error);
+    }
+  }
+  DropUnmatched(source, matched, has_good);
+}
+
+CertEntry* CertSwapper::EntryOf(CertSource& source, const FoundCertificate& found) {
+  for (auto& entry : source.entries) {
+    if (entry->name == found.name) return entry.get();
+  }
+  source.entries.push_back(std::make_unique<CertEntry>());
+  source.entries.back()->site = source.site;
+  source.entries.back()->name = found.name;
+  source.entries.back()->last_good_name = LastGood::NameOf(source.site, source.config, found.name);
+  return source.entries.back().get();
+}
+
+// At a start the files win, unless there is nothing of use in them or the rules of a swap would
+// refuse them against what was in service last. `genkan reload --force` takes them all the same.
+bool CertSwapper::StartFromLastGood(const CertSource& source, CertEntry& entry,
+                                    const FoundCertificate& found,
+                                    const CertificateContext& context) {
+  if (entry.in_service || source.is_forced || !config().certificates.keep_last_good) return false;
+  if (std::exchange(entry.is_last_good_tried, true)) return false;
+  auto last = last_good_.Load(entry.last_good_name, context);
+  if (!last) return false;
+  std::string reason = found.error;
+  if (found.bundle) {
+    if (ShaOf(found.bundle) == ShaOf(last->bundle)) return false;
+    SwapDecision decision = DecideSwap(InputOf(source, last->bundle, last->chain, found));
+    if (decision.kind != SwapDecision::Kind::kRefuse) return false;
+    reason = decision.reason;
+  }
+  LOG_ERROR("cert_last_good", "site={} name={} starting from the last good certificate", entry.site,
+            entry.name);
+  last->files = found.files;
+  options_.leaves.Watch(ViewOf(entry, last->bundle, last->issuer));
+  PutInService(entry, *std::move(last), "", false);
+  Refuse(entry, reason);
+  return true;
+}
+
+// What the files no longer have goes on being served until a reload says that this is meant, or
+// something else of the same source and kind of key has taken its place.
+void CertSwapper::DropUnmatched(CertSource& source, const std::set<const CertEntry*>& matched,
+                                bool has_good) {
+  std::erase_if(source.entries, [&](const std::unique_ptr<CertEntry>& entry) {
+    if (matched.contains(entry.get())) return false;
+    bool is_replaced =
+        has_good && !IsGlob(source.config) && entry->in_service &&
+        std::any_of(source.entries.begin(), source.entries.end(), [&](const auto& other) {
+          return other && matched.contains(other.get()) && other->in_service &&
+                 other->in_service->leaf().is_ecdsa() == entry->in_service->leaf().is_ecdsa();
+        });
+    if (entry->in_service && !is_replaced && !(source.is_reload && has_good)) {
+      Refuse(*entry, "its files are gone; what was read before is served until a reload");
+      return false;
+    }
+    if (entry->in_service) LOG_INFO("cert_removed", "site={} name={}", entry->site, entry->name);
+    fresh_.erase(entry.get());
+    return true;
+  });
+}
+
+SwapInput CertSwapper::InputOf(const CertSource& source, const tls::BundlePtr& in_service,
+                               const tls::Chain& chain, const FoundCertificate& found) const {
+  SwapInput input;
+  input.in_service = SideOf(in_service, chain, options_.leaves.StateOf(ShaOf(in_service)));
+  input.candidate = SideOf(found.bundle, found.chain, options_.leaves.StateOf(ShaOf(found.bundle)));
+  input.site_names = snapshot_->sites[source.site_index].config.names;
+  input.now = options_.clock.Wall();
+  input.serves_incomplete = config().certificates.incomplete_at_swap == "serve";
+  input.may_be_half_written = found.may_be_half_written;
+  input.is_forced = source.is_forced;
+  return input;
+}
+
+void CertSwapper::Consider(const CertSource& source, CertEntry& entry, FoundCertificate found) {
+  const SwapDecision decision = DecideSwap(InputOf(source, entry.in_service, entry.chain, found));
+  const std::string problem = found.error;
+  switch (decision.kind) {
+    case SwapDecision::Kind::kRefuse:
+      return Refuse(entry, decision.reason);
+    case SwapDecision::Kind::kNothingToDo:
+      entry.pending.reset();
+      entry.files = std::move(found.files);
+      entry.chain = std::move(found.chain);
+      if (found.issuer) entry.issuer = found.issuer;
+      if (problem.empty()) entry.refusal.clear();
+      break;
+    case SwapDecision::Kind::kTake:
+    case SwapDecision::Kind::kTakeWithError:
+      if (!entry.in_service && StateOf(found.chain) == ChainState::kIncomplete &&
+          !source.is_forced && config().certificates.incomplete_at_start == "refuse") {
+        return Refuse(entry, "its chain is incomplete (the certificate of " +
+                                 found.chain.missing_issuer +
+                                 " is missing), and incomplete_at_start is \"refuse\"");
+      }
+      Take(source, entry, std::move(found), decision);
+      break;
+  }
+  // Taken or not, the operator is told of the file that cannot be read.
+  if (!problem.empty()) Refuse(entry, problem);
+}
+
+void CertSwapper::Take(const CertSource& source, CertEntry& entry, FoundCertificate found,
+                       const SwapDecision& decision) {
+  entry.refusal.clear();
+  const std::string sha = ShaOf(found.bundle);
+  const bool is_waiting = entry.pending && ShaOf(entry.pending->bundle) == sha;
+  const bool is_same_leaf = entry.in_service && ShaOf(entry.in_service) == sha;
+  options_.leaves.Watch(ViewOf(entry, found.bundle, found.issuer));
+  if (!entry.in_service || is_same_leaf)
+    return PutInService(entry, std::move(found), decision.reason, source.is_forced);
+  entry.pending = std::move(found);
+  entry.pending_objection = decision.reason;
+  entry.pending_is_forced = source.is_forced;
+  if (!is_waiting) entry.pending_since = options_.loop.now();
+  CheckPending(entry);
+}
+
+void CertSwapper::Refuse(CertEntry& entry, const std::string& reason) {
+  if (entry.refusal == reason) return;
+  entry.refusal = reason;
+  entry.refused_at = options_.clock.Wall();
+  if (entry.in_service || entry.pending) {
+    LOG_WARN("cert_refused", "site={} name={} reason=\"{}\"", entry.site, entry.name, reason);
+  } else {
+    LOG_ERROR("cert_missing", "site={} name={} reason=\"{}\"", entry.site, entry.name, reason);
+  }
+}
+
+bool CertSwapper::WaitsForStaple(const CertEntry& entry, const FoundCertificate& candidate) const {
+  if (!(config().ocsp.enabled && options_.leaves.HasWatchers()) ||
+      candidate.bundle->leaf().ocsp_urls().empty())
+    return false;
+  const std::string sha = ShaOf(candidate.bundle);
+  if (options_.leaves.StapleOf(sha)) return false;
+  const WallTime now = options_.clock.Wall();
+  const tls::Certificate& old = entry.in_service->leaf();
+  if (old.not_after() <= now || options_.leaves.StateOf(old.sha256_hex()).revocation == "revoked")
+    return false;
+  if (candidate.bundle->leaf().has_must_staple()) return old.not_after() - now >= kMustStapleLimit;
+  return !options_.leaves.IsReleased(sha) &&
+         options_.loop.now() - entry.pending_since < kStapleWait;
+}
+
+void CertSwapper::CheckPending(CertEntry& entry) {
+  const std::string sha = ShaOf(entry.pending->bundle);
+  if (options_.leaves.StateOf(sha).revocation == "revoked" && !entry.pending_is_forced &&
+      options_.leaves.StateOf(ShaOf(entry.in_service)).revocation != "revoked") {
+    entry.pending.reset();
+    return Refuse(entry, "it is revoked");
+  }
+  if (WaitsForStaple(entry, *entry.pending)) {
+    if (!pending_.is_running()) pending_.Start(kPendingLook);
+    return;
+  }
+  FoundCertificate found = *std::move(entry.pending);
+  entry.pending.reset();
+  PutInService(entry, std::move(found), entry.pending_objection, entry.pending_is_forced);
+}
+
+void CertSwapper::PutInService(CertEntry& entry, FoundCertificate found,
+                               const std::string& objection, bool is_forced) {
+  tls::BundlePtr before = std::exchange(entry.in_service, found.bundle);
+  entry.chain = std::move(found.chain);
+  entry.issuer = std::move(found.issuer);
+  entry.files = std::move(found.files);
+  entry.since = options_.clock.Wall();
+  entry.is_expiry_told = false;
+  LogInService(entry, before != nullptr, objection, is_forced);
+  if (before) {
+    ++entry.swaps;
+    // Whoever forces a certificate out does not want its sessions to come back.
+    if (is_forced && before->leaf().sha256() != entry.in_service->leaf().sha256())
+      options_.bar(before->leaf().sha256());
+  }
+  fresh_.insert(&entry);
+  if (config().certificates.keep_last_good) last_good_.Save(entry.last_good_name, entry.in_service);
+}
+
+// What waits: its staple may be there, or the time over.
+void CertSwapper::CheckPending(const CertSources& sources) {
+  pending_.Cancel();
+  ForEachEntry(sources, [this](const CertSource&, CertEntry& entry) {
+    if (entry.pending) CheckPending(entry);
+  });
+}
+
+}  // namespace genkan::control

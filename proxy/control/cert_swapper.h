@@ -1,0 +1,68 @@
+// Decides what a reading means for what is in service: takes it, holds it until its first staple is
+// there, or refuses it with the reason, by the rules of swap_rules.h. Publishes nothing. Control
+// thread; owned by the CertManager.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "proxy/control/cert_entry.h"
+#include "proxy/control/last_good.h"
+#include "proxy/event/event_loop.h"
+#include "proxy/event/timer.h"
+#include "proxy/server/snapshot.h"
+
+namespace genkan::control {
+
+class CertSwapper {
+ public:
+  struct Options {
+    event::EventLoop& loop;
+    const Clock& clock;
+    CertLeaves& leaves;
+    StateDir& state;
+    // What waits is to be looked at again: CheckPending is wanted.
+    std::function<void()> on_due;
+    // A leaf that an operator forced out (SHA-256, 32 bytes).
+    std::function<void(const std::string&)> bar;
+  };
+
+  explicit CertSwapper(Options options);
+
+  void Configure(server::SnapshotPtr snapshot) { snapshot_ = std::move(snapshot); }
+  void TakeReading(CertSource& source, std::vector<FoundCertificate> found,
+                   const CertificateContext& context);
+  void CheckPending(const CertSources& sources);
+  // Those that came into service since the last call.
+  std::set<CertEntry*> TakeFresh() { return std::exchange(fresh_, {}); }
+  // Before an entry goes.
+  void Forget(CertEntry* entry) { fresh_.erase(entry); }
+
+ private:
+  CertEntry* EntryOf(CertSource& source, const FoundCertificate& found);
+  bool StartFromLastGood(const CertSource& source, CertEntry& entry, const FoundCertificate& found,
+                         const CertificateContext& context);
+  void DropUnmatched(CertSource& source, const std::set<const CertEntry*>& matched, bool has_good);
+  SwapInput InputOf(const CertSource& source, const tls::BundlePtr& in_service,
+                    const tls::Chain& chain, const FoundCertificate& found) const;
+  void Consider(const CertSource& source, CertEntry& entry, FoundCertificate found);
+  void Take(const CertSource& source, CertEntry& entry, FoundCertificate found,
+            const SwapDecision& decision);
+  void Refuse(CertEntry& entry, const std::string& reason);
+  bool WaitsForStaple(const CertEntry& entry, const FoundCertificate& candidate) const;
+  void CheckPending(CertEntry& entry);
+  void PutInService(CertEntry& entry, FoundCertificate found, const std::string& objection,
+                    bool is_forced);
+
+  const config::Config& config() const { return *snapshot_->config; }
+
+  Options options_;
+  server::SnapshotPtr snapshot_;
+  LastGood last_good_;
+  std::set<CertEntry*> fresh_;  // their findings are to be told
+  event::Timer pending_;
+};
+
+}  // namespace genkan::control
