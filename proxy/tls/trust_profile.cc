@@ -61,7 +61,8 @@ int TrustProfile::OnVerify(int is_good, X509_STORE_CTX* context) {
   });
 }
 
-Status TrustProfile::Prove(const std::vector<CertificatePtr>& chain, WallTime now) const {
+Result<TrustVerdict> TrustProfile::Judge(const std::vector<CertificatePtr>& chain,
+                                         WallTime now) const {
   const ErrorQueueGuard guard;
   if (chain.empty()) return Fail(ErrorCode::kInvalid, "{}: an empty chain", name());
   const X509StackPtr sent(sk_X509_new_null());
@@ -81,17 +82,26 @@ Status TrustProfile::Prove(const std::vector<CertificatePtr>& chain, WallTime no
     X509_VERIFY_PARAM_clear_flags(param, X509_V_FLAG_TRUSTED_FIRST);
     X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_NO_ALT_CHAINS);
   }
-  if (X509_verify_cert(context.get()) == 1) return {};
-  const X509* current = X509_STORE_CTX_get_current_cert(context.get());
-  std::string subject = chain[0]->subject();
-  if (current != nullptr) {
+  TrustVerdict verdict;
+  verdict.is_accepted = X509_verify_cert(context.get()) == 1;
+  if (verdict.is_accepted) return verdict;
+  verdict.code = X509_STORE_CTX_get_error(context.get());
+  verdict.reason = X509_verify_cert_error_string(verdict.code);
+  verdict.subject = chain[0]->subject();
+  if (const X509* current = X509_STORE_CTX_get_current_cert(context.get()); current != nullptr) {
     // The one at fault may come from the store.
     X509Ptr copy(X509_dup(const_cast<X509*>(current)));
     if (auto certificate = Certificate::FromX509(std::move(copy)))
-      subject = (*certificate)->subject();
+      verdict.subject = (*certificate)->subject();
   }
-  return Fail(ErrorCode::kTls, "{}: {}: {}", name(), subject,
-              X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get())));
+  return verdict;
+}
+
+Status TrustProfile::Prove(const std::vector<CertificatePtr>& chain, WallTime now) const {
+  const auto verdict = Judge(chain, now);
+  if (!verdict) return PassOn(verdict);
+  if (verdict->is_accepted) return {};
+  return Fail(ErrorCode::kTls, "{}: {}: {}", name(), verdict->subject, verdict->reason);
 }
 
 std::function<int(const std::vector<CertificatePtr>&)> ScoreBy(

@@ -39,13 +39,23 @@ TrustProfileOptions OpenSsl10Profile(std::vector<CertificatePtr> roots);
 TrustProfileOptions OldAndroidProfile(std::vector<CertificatePtr> roots);
 TrustProfileOptions GnuTls2020Profile(std::vector<CertificatePtr> roots);
 
+// What a client says to a chain.
+struct TrustVerdict {
+  bool is_accepted = false;
+  int code = 0;         // X509_V_ERR_…, what openssl prints as the verify return code; 0 for yes
+  std::string subject;  // of the certificate at fault
+  std::string reason;   // "certificate has expired"; "" for yes
+};
+
 class TrustProfile {
  public:
   static Result<TrustProfilePtr> Make(TrustProfileOptions options);
   ~TrustProfile();
 
-  // What this client thinks of the chain, leaf first, as a TLS server's at `now`. It fetches
-  // nothing. The error names the certificate and the reason: "old_android: CN=R3: unable to get
+  // What this client thinks of the chain, leaf first, as a TLS server's at `now`: the first error
+  // that it meets. It fetches nothing.
+  Result<TrustVerdict> Judge(const std::vector<CertificatePtr>& chain, WallTime now) const;
+  // The same as yes or no. The error names the certificate and the reason: "old_android: CN=R3: unable to get
   // local issuer certificate".
   Status Prove(const std::vector<CertificatePtr>& chain, WallTime now) const;
 

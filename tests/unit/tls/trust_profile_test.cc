@@ -96,6 +96,24 @@ TEST(TrustProfile, RefusesForTheUsualReasons) {
   EXPECT_THAT(Refusal(modern, {self.certificate}), HasSubstr("self-signed"));
 }
 
+TEST(TrustProfile, VerdictHasOpensslsCodeAndWhoIsAtFault) {
+  const DstRoot t;
+  const TrustProfilePtr old = Profile(OpenSsl10Profile(t.both));
+  const auto yes = old->Judge(t.short_chain, kNow);
+  ASSERT_TRUE(yes.has_value());
+  EXPECT_TRUE(yes->is_accepted);
+  EXPECT_EQ(yes->code, 0);
+  const auto no = old->Judge(t.long_chain, kNow);
+  ASSERT_TRUE(no.has_value());
+  EXPECT_FALSE(no->is_accepted);
+  EXPECT_EQ(no->code, X509_V_ERR_CERT_HAS_EXPIRED);
+  EXPECT_EQ(no->subject, "CN=DST Root CA X3");
+  const auto alone = Profile(ModernProfile(t.both))->Judge({t.leaf.certificate}, kNow);
+  ASSERT_TRUE(alone.has_value());
+  EXPECT_EQ(alone->code, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+  EXPECT_FALSE(old->Judge({}, kNow).has_value());
+}
+
 TEST(TrustProfile, ScoreChoosesTheChainThatMostClientsTake) {
   const DstRoot t;
   ChainInput input;
