@@ -69,7 +69,7 @@ Manager::Manager(CertManagerOptions options)
       swapper_({options_.loop, options_.clock, leaves_, options_.state,
                 [this] { ScheduleUpdate(); },
                 [this](const std::string& sha256) { publisher_.Bar(sha256); }}),
-      reader_({options_.loop, options_.files, options_.clock, sources_,
+      reader_({options_.loop, options_.files, options_.view, options_.clock, sources_,
                [this] { ScheduleUpdate(); },
                [this](CertSource& source, std::vector<FoundCertificate> found) {
                  swapper_.TakeReading(source, std::move(found), reader_.context());

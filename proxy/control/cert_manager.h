@@ -11,6 +11,7 @@
 #include "proxy/control/fetcher.h"
 #include "proxy/control/state_dir.h"
 #include "proxy/event/event_loop.h"
+#include "proxy/event/file_view.h"
 #include "proxy/module/api.h"
 #include "proxy/server/snapshot.h"
 #include "proxy/tls/cert_store.h"
@@ -45,6 +46,8 @@ struct CertManagerOptions {
   const Clock& clock;
   // A new store is to be published to the workers; with the SHA-256 (32 bytes) of leaves that may not resume.
   std::function<void(tls::CertStorePtr, std::shared_ptr<const std::vector<std::string>>)> publish;
+  // How the files are watched; outlives the manager.
+  event::FileView& view = event::DirectFileView();
 };
 
 class CertManager {

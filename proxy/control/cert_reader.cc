@@ -15,7 +15,9 @@ constexpr Millis kRetry{5'000};  // of what may be half-written
 
 CertReader::CertReader(Options options)
     : options_(std::move(options)),
-      watcher_(options_.loop, [this](const std::vector<std::string>& paths) { OnFiles(paths); }),
+      watcher_(
+          options_.loop, [this](const std::vector<std::string>& paths) { OnFiles(paths); }, {},
+          options_.view),
       retry_(options_.loop, [this] {
         for (auto& source : options_.sources) source->needs_reading |= source->needs_retry;
         options_.on_due();

@@ -20,6 +20,7 @@ class CertReader {
   struct Options {
     event::EventLoop& loop;
     FileAccess& files;
+    event::FileView& view;
     const Clock& clock;
     CertSources& sources;
     // Some source needs to be read: ReadFlagged is wanted soon.

@@ -8,7 +8,6 @@
 #include <cstring>
 #include <optional>
 #include <set>
-#include <tuple>
 #include <unordered_map>
 
 #include "proxy/base/log.h"
@@ -17,12 +16,11 @@
 namespace genkan::event {
 namespace {
 
-constexpr uint32_t kEvents = IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_CLOSE_WRITE |
-                             IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
-constexpr uint32_t kSelfEvents = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED;
-
-// "" as a step's name: every name in the directory counts.
+// As a step's name: every name in the directory counts.
 constexpr const char* kEveryName = "";
+
+// Sent whatever is asked for.
+constexpr uint32_t kSelfEvents = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED;
 
 }  // namespace
 
@@ -30,7 +28,7 @@ struct FileWatcher::Impl {
   struct Watched {
     std::string path;
     FileState state;
-    std::vector<PathStep> steps;
+    std::vector<ArmedStep> steps;
     bool is_dirty = false;
   };
   struct Directory {
@@ -39,10 +37,12 @@ struct FileWatcher::Impl {
     size_t uses = 0;
   };
 
-  Impl(EventLoop& the_loop, OnChange callback, FileWatcherTimes the_times, IoWatcher::Handler& owner)
+  Impl(EventLoop& the_loop, OnChange callback, FileWatcherTimes the_times, FileView& the_view,
+       IoWatcher::Handler& owner)
       : loop(the_loop),
         on_change(std::move(callback)),
         times(the_times),
+        view(the_view),
         inotify(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)),
         settle(loop, [this] { Settle(); }),
         poll(loop, [this] { Poll(); }) {
@@ -63,9 +63,8 @@ struct FileWatcher::Impl {
   // Brings the kernel's watches of one path up to date.
   void Arm(size_t index);
   void Disarm(size_t index);
-  void Use(const PathStep& step, size_t index);
+  void Use(const ArmedStep& step, size_t index);
   void DropWatch(const std::string& path, Directory& directory);
-  std::vector<PathStep> StepsOf(const Watched& watched) const;
   void ReadEvents();
   void Take(const inotify_event& event);
   void MarkAll(const Directory& directory);
@@ -76,6 +75,7 @@ struct FileWatcher::Impl {
   EventLoop& loop;
   OnChange on_change;
   FileWatcherTimes times;
+  FileView& view;
   int inotify;
   std::optional<IoWatcher> io;
   Timer settle;
@@ -87,34 +87,15 @@ struct FileWatcher::Impl {
   bool has_complained = false;
 };
 
-std::vector<PathStep> FileWatcher::Impl::StepsOf(const Watched& item) const {
-  std::vector<PathStep> steps = WalkPath(item.path);
-  std::string folder = RealDirectory(item.path);
-  FileState state = ReadFileState(item.path);
-  if (!state.is_directory || folder.empty()) return steps;
-  steps.push_back({folder, kEveryName});
-  // The files of a lineage are symlinks to somewhere else.
-  for (const auto& [name, signature] : state.files) {
-    auto more = WalkPath(folder + "/" + name);
-    steps.insert(steps.end(), more.begin(), more.end());
-  }
-  auto order = [](const PathStep& a, const PathStep& b) {
-    return std::tie(a.directory, a.name) < std::tie(b.directory, b.name);
-  };
-  std::sort(steps.begin(), steps.end(), order);
-  steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
-  return steps;
-}
-
-void FileWatcher::Impl::Use(const PathStep& step, size_t index) {
+void FileWatcher::Impl::Use(const ArmedStep& step, size_t index) {
   Directory& directory = directories[step.directory];
   ++directory.uses;
   directory.names[step.name].push_back(index);
   if (inotify < 0) return;
-  // Also where there is a watch already: the path may have become another directory.
-  int watch = inotify_add_watch(inotify, step.directory.c_str(), kEvents);
+  // Another one than before where the path has become another directory.
+  const int watch = step.watch;
   if (watch < 0) {
-    if (errno == ENOSPC && !has_complained) {
+    if (step.error == ENOSPC && !has_complained) {
       has_complained = true;
       LOG_WARN("inotify_exhausted", "directory={} hint=\"raise fs.inotify.max_user_watches\"",
                step.directory);
@@ -142,7 +123,7 @@ void FileWatcher::Impl::DropWatch(const std::string& path, Directory& directory)
 }
 
 void FileWatcher::Impl::Disarm(size_t index) {
-  for (const PathStep& step : watched[index].steps) {
+  for (const ArmedStep& step : watched[index].steps) {
     auto known = directories.find(step.directory);
     if (known == directories.end()) continue;
     Directory& directory = known->second;
@@ -163,10 +144,10 @@ void FileWatcher::Impl::Arm(size_t index) {
   // What changes between the look and the watch shows in a second look.
   constexpr int kLooks = 3;
   for (int look = 0; look < kLooks; ++look) {
-    std::vector<PathStep> steps = StepsOf(item);
+    std::vector<ArmedStep> steps = view.Arm(item.path, inotify);
     if (look > 0 && steps == item.steps) return;
     // The new ones first, so that a directory used by both keeps its watch.
-    for (const PathStep& step : steps) Use(step, index);
+    for (const ArmedStep& step : steps) Use(step, index);
     Disarm(index);
     item.steps = std::move(steps);
   }
@@ -187,7 +168,7 @@ void FileWatcher::Impl::Watch(const std::vector<std::string>& paths) {
       watched.push_back({path, {}, {}, false});
     }
     Arm(watched.size() - 1);
-    FileState state = ReadFileState(path);
+    FileState state = view.State(path);
     if (known == before.end()) {
       watched.back().state = std::move(state);
     } else if (state != watched.back().state) {
@@ -274,7 +255,7 @@ void FileWatcher::Impl::Settle() {
     if (!item.is_dirty) continue;
     item.is_dirty = false;
     Arm(i);
-    FileState state = ReadFileState(item.path);
+    FileState state = view.State(item.path);
     if (state == item.state) continue;
     item.state = std::move(state);
     changed.push_back(item.path);
@@ -287,14 +268,15 @@ void FileWatcher::Impl::Poll() {
   poll.Start(times.poll);
   bool is_dirty = false;
   for (Watched& item : watched) {
-    if (!item.is_dirty && ReadFileState(item.path) != item.state) item.is_dirty = true;
+    if (!item.is_dirty && view.State(item.path) != item.state) item.is_dirty = true;
     is_dirty |= item.is_dirty;
   }
   if (is_dirty) Settle();
 }
 
-FileWatcher::FileWatcher(EventLoop& loop, OnChange on_change, FileWatcherTimes times)
-    : impl_(std::make_unique<Impl>(loop, std::move(on_change), times,
+FileWatcher::FileWatcher(EventLoop& loop, OnChange on_change, FileWatcherTimes times,
+                         FileView& view)
+    : impl_(std::make_unique<Impl>(loop, std::move(on_change), times, view,
                                    static_cast<IoWatcher::Handler&>(*this))) {}
 FileWatcher::~FileWatcher() = default;
 

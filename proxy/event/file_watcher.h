@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "proxy/event/event_loop.h"
+#include "proxy/event/file_view.h"
 #include "proxy/event/io_watcher.h"
 #include "proxy/event/timer.h"
 
@@ -28,7 +29,9 @@ class FileWatcher final : private IoWatcher::Handler {
   // Called with the watched paths (as given to Watch) whose state changed.
   using OnChange = std::function<void(const std::vector<std::string>& paths)>;
 
-  FileWatcher(EventLoop& loop, OnChange on_change, FileWatcherTimes times = {});
+  // `view` outlives the watcher.
+  FileWatcher(EventLoop& loop, OnChange on_change, FileWatcherTimes times = {},
+              FileView& view = DirectFileView());
   ~FileWatcher();
 
   // A file or a directory; of a directory, the files directly in it count. Replaces the earlier set.
