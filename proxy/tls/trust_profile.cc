@@ -18,7 +18,7 @@ using X509StackPtr =
 }  // namespace
 
 TrustProfileOptions ModernProfile(std::vector<CertificatePtr> roots) {
-  return {.name = "modern", .roots = std::move(roots), .security_level = 1};
+  return {.name = "modern", .roots = std::move(roots), .is_required = true, .security_level = 1};
 }
 TrustProfileOptions OpenSsl10Profile(std::vector<CertificatePtr> roots) {
   return {.name = "openssl_1_0", .roots = std::move(roots), .follows_sent_chain = true};
@@ -107,9 +107,15 @@ Status TrustProfile::Prove(const std::vector<CertificatePtr>& chain, WallTime no
 std::function<int(const std::vector<CertificatePtr>&)> ScoreBy(
     std::vector<TrustProfilePtr> profiles, WallTime now) {
   return [profiles = std::move(profiles), now](const std::vector<CertificatePtr>& chain) {
-    return static_cast<int>(std::count_if(
-        profiles.begin(), profiles.end(),
-        [&](const TrustProfilePtr& profile) { return profile->Prove(chain, now).has_value(); }));
+    int accepted = 0;
+    for (const TrustProfilePtr& profile : profiles) {
+      if (profile->Prove(chain, now)) {
+        ++accepted;
+      } else if (profile->is_required()) {
+        return 0;
+      }
+    }
+    return accepted;
   };
 }
 

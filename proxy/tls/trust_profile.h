@@ -20,8 +20,11 @@ class TrustProfile;
 using TrustProfilePtr = std::shared_ptr<const TrustProfile>;
 
 struct TrustProfileOptions {
-  std::string name;  // "modern", for messages
+  std::string name;    // "modern", for messages
+  std::string client;  // who that is, for people: "OpenSSL 1.0.x (CentOS 6 and 7)"
   std::vector<CertificatePtr> roots;
+  // A chain that this client refuses is no candidate, however many others take it.
+  bool is_required = false;
   // Follows what the server sent as far as it goes and asks the store only for the end, once:
   // OpenSSL before 1.1 and GnuTLS before 3.6.14. Others look into the store at every step.
   bool follows_sent_chain = false;
@@ -55,11 +58,13 @@ class TrustProfile {
   // What this client thinks of the chain, leaf first, as a TLS server's at `now`: the first error
   // that it meets. It fetches nothing.
   Result<TrustVerdict> Judge(const std::vector<CertificatePtr>& chain, WallTime now) const;
-  // The same as yes or no. The error names the certificate and the reason: "old_android: CN=R3: unable to get
-  // local issuer certificate".
+  // The same as yes or no. The error names the certificate and the reason: "old_android: CN=R3:
+  // unable to get local issuer certificate".
   Status Prove(const std::vector<CertificatePtr>& chain, WallTime now) const;
 
   const std::string& name() const { return options_.name; }
+  const std::string& client() const { return options_.client.empty() ? name() : options_.client; }
+  bool is_required() const { return options_.is_required; }
   const std::vector<CertificatePtr>& roots() const { return options_.roots; }
 
  private:
@@ -70,7 +75,8 @@ class TrustProfile {
   X509StorePtr store_;
 };
 
-// How many of the profiles take a chain: what ChainInput::score wants.
+// How many of the profiles take a chain, 0 where a required one does not: what ChainInput::score
+// wants.
 std::function<int(const std::vector<CertificatePtr>&)> ScoreBy(
     std::vector<TrustProfilePtr> profiles, WallTime now);
 
