@@ -47,8 +47,7 @@ int RunCheck(const CLI::App& command, Flags& flags) {
   const WallTime now = SystemClock().Wall();
   const auto files = control::MakeDirectFileAccess();
   control::CheckReport report = control::CheckCertificates(*loaded->snapshot->config, *files, now);
-  for (const std::string& warning : loaded->warnings)
-    report.findings.push_back({"CONFIG_WARNING", control::Severity::kNote, "", "", warning});
+  control::AddWarnings(report, loaded->warnings);
   Print(flags.is_json ? control::CheckJson(report) : control::CheckText(report, now), stdout);
   return ExitCodeOf(report);
 }

@@ -8,24 +8,10 @@
 
 #include "proxy/config/config.h"
 #include "proxy/control/certificate_source.h"
+#include "proxy/control/diagnosis/clients.h"
+#include "proxy/control/diagnosis/finding.h"
 
 namespace genkan::control {
-
-enum class Severity {
-  kNote,       // good to know
-  kWillBreak,  // works today
-  kBroken,     // clients, or genkan itself, refuse it today
-};
-std::string_view ToString(Severity severity);  // "note", "will_break", "broken"
-
-// The codes are stable: names are only ever added.
-struct Finding {
-  std::string code;  // "CHAIN_MISSING_INTERMEDIATE"
-  Severity severity = Severity::kNote;
-  std::string site;  // its first name; "" where no site is meant
-  std::string file;  // the lineage or file that it is about; "" where there is none
-  std::string text;  // what is wrong and what to do
-};
 
 // One certificate as it would be served.
 struct CheckedCertificate {
@@ -39,24 +25,26 @@ struct CheckedCertificate {
   std::vector<std::string> chain;    // subjects, leaf first, as sent
   std::vector<std::string> dropped;  // "CN=…: expired"
   std::string missing_issuer;
+  std::vector<ClientVerdict> verdicts;  // what each kind of client says to it
 };
 
 struct CheckReport {
   std::vector<CheckedCertificate> certificates;
   std::vector<Finding> findings;
 
-  Severity worst() const;
+  Severity worst() const { return WorstOf(findings); }
 };
 
 // Errors of the configuration, one line each.
 CheckReport ReportOf(const std::vector<std::string>& config_errors);
+void AddWarnings(CheckReport& report, const std::vector<std::string>& config_warnings);
 
 // All sites. Trust store and pool are the configuration's.
 CheckReport CheckCertificates(const config::Config& config, FileAccess& files, WallTime now);
 
 // For people: a block for each certificate, then the findings, worst first, then one line.
 std::string CheckText(const CheckReport& report, WallTime now);
-// {"schema":1,"result":"good","certificates":[…],"findings":[{"code","severity","site","file","text"}]}
+// As conf/doctor.md describes it: {"schema":1,"result":"good","certificates":[…],"findings":[…]}
 std::string CheckJson(const CheckReport& report);
 
 }  // namespace genkan::control

@@ -29,6 +29,13 @@ std::string Block(const CheckedCertificate& one, WallTime now) {
   text += fmt::format("  sent      {}{}\n", Join(one.chain, " <- "),
                       one.is_chain_complete ? "" : " <- ?");
   if (!one.dropped.empty()) text += fmt::format("  left out  {}\n", Join(one.dropped, "; "));
+  std::string yes, no;
+  for (const ClientVerdict& verdict : one.verdicts) {
+    std::string& list = verdict.is_accepted ? yes : no;
+    list += (list.empty() ? "" : ", ") + verdict.client;
+  }
+  if (!yes.empty()) text += fmt::format("  accepted  by {}\n", yes);
+  if (!no.empty()) text += fmt::format("  refused   by {}\n", no);
   return text;
 }
 
@@ -79,16 +86,24 @@ std::string CheckJson(const CheckReport& report) {
                    {"chain_complete", one.is_chain_complete},
                    {"chain", one.chain},
                    {"dropped", one.dropped},
-                   {"missing_issuer", one.missing_issuer}});
+                   {"missing_issuer", one.missing_issuer},
+                   {"verdicts", Json::object()}});
+      for (const ClientVerdict& verdict : one.verdicts) {
+        item["verdicts"][verdict.client] = {
+            {"accepted", verdict.is_accepted}, {"code", verdict.code}, {"reason", verdict.reason}};
+      }
     }
     certificates.push_back(std::move(item));
   }
   for (const Finding& finding : report.findings) {
-    findings.push_back({{"code", finding.code},
+    Json clients = Json::array();
+    for (const ClientFailure& one : finding.clients) clients.push_back(one.client);
+    findings.push_back({{"code", ToString(finding.code)},
                         {"severity", ToString(finding.severity)},
                         {"site", finding.site},
                         {"file", finding.file},
-                        {"text", finding.text}});
+                        {"text", finding.text},
+                        {"clients", std::move(clients)}});
   }
   const Severity worst = report.worst();
   Json root = {{"schema", 1},
