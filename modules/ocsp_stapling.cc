@@ -1,5 +1,5 @@
 // Asks the authority's responder about each certificate in service and hands good answers on to be
-// stapled. The last good answer is on disk, so that the first handshake after a start is stapled
+// stapled. The last answer is on disk, so that the first handshake after a start is stapled
 // although the responder may be down. Control thread.
 #include <algorithm>
 #include <map>
@@ -15,6 +15,7 @@ constexpr Millis kLeastRefresh = std::chrono::minutes(5);
 constexpr Millis kFirstRetry = std::chrono::minutes(1);
 constexpr Millis kLongestRetry = std::chrono::hours(1);
 constexpr std::string_view kFolder = "ocsp";
+constexpr size_t kLongestGet = 1024;
 
 struct Options {
   bool enabled = true;
@@ -54,6 +55,7 @@ class OcspStapling final : public CertificateWatcher {
     auto found = entries_.find(std::string(sha256_hex));
     if (found == entries_.end()) return;
     found->second.Release();
+    troubles_.Recover(sha256_hex);
     entries_.erase(found);
   }
 
@@ -62,6 +64,7 @@ class OcspStapling final : public CertificateWatcher {
     bool is_asking = false, is_good = false;
     WallTime this_update, end;  // of the answer in service; end: also the certificate's
     uint32_t failures = 0;      // since the last answer that could be used
+    uint32_t route = 0;  // each responder by POST, then each by GET; the one that answers is kept
     std::function<void()> release;
 
     void Release() {
@@ -91,10 +94,15 @@ class OcspStapling final : public CertificateWatcher {
     if (!body) return OnFailure(env, certificate, entry, body.error().detail);
     FetchRequest request;
     request.url = UrlFor(certificate, entry);
-    request.method = "POST";
-    request.body = *std::move(body);
-    request.headers = {"Content-Type: application/ocsp-request",
-                       "Accept: application/ocsp-response"};
+    request.headers = {"Accept: application/ocsp-response"};
+    const std::string get_url = env.OcspGetUrl(request.url, *body);
+    if (IsGet(certificate, entry) && get_url.size() <= kLongestGet) {
+      request.url = get_url;
+    } else {
+      request.method = "POST";
+      request.body = *std::move(body);
+      request.headers.emplace_back("Content-Type: application/ocsp-request");
+    }
     request.timeout = Seconds(10);
     request.max_bytes = 64 * 1024;
     entry.is_asking = true;
@@ -132,6 +140,9 @@ class OcspStapling final : public CertificateWatcher {
         return OnFailure(env, certificate, entry, "the responder does not know the certificate");
     }
     entry.failures = 0;
+    if (troubles_.Recover(certificate.sha256_hex))
+      LOG_INFO("ocsp_recovered", "certificate={} url={}", certificate.name,
+               UrlFor(certificate, entry));
     env.CallAgain(certificate, RefreshDelay(env, entry));
   }
 
@@ -140,7 +151,7 @@ class OcspStapling final : public CertificateWatcher {
     SetTimes(certificate, entry, result);
     entry.is_good = true;
     env.AttachStaple(certificate, response);
-    env.ReportState(certificate, "ocsp", "good", "");
+    env.Report(certificate, {"ocsp", "good"});
     LOG_INFO("ocsp_stapled", "certificate={} this_update={} until={}", certificate.name,
              FormatIso8601(result.this_update), FormatIso8601(entry.end));
     entry.Release();
@@ -151,7 +162,7 @@ class OcspStapling final : public CertificateWatcher {
     SetTimes(certificate, entry, result);
     entry.is_good = false;
     env.AttachStaple(certificate, "");
-    env.ReportState(certificate, "ocsp", "revoked", result.reason);
+    env.Report(certificate, {"ocsp", "revoked", result.reason, result.revoked_at});
     LOG_ERROR("certificate_revoked",
               "certificate={} site={} serial={} reason={} since={} source=ocsp", certificate.name,
               certificate.site, certificate.serial_hex, result.reason,
@@ -163,12 +174,17 @@ class OcspStapling final : public CertificateWatcher {
   void OnFailure(CertificateEnv& env, const CertificateView& certificate, Entry& entry,
                  const std::string& why) {
     Millis delay = std::min(kLongestRetry, kFirstRetry * (1 << std::min(entry.failures, 6u)));
-    LOG_WARN("ocsp_failed", "certificate={} url={} error=\"{}\" retry_s={}", certificate.name,
-             UrlFor(certificate, entry), EscapeControl(why), delay.count() / 1000);
+    const std::string& url = UrlFor(certificate, entry);
+    const LogLevel level = troubles_.IsNews(certificate.sha256_hex, url, why, env.now())
+                               ? LogLevel::kWarn
+                               : LogLevel::kDebug;
+    GENKAN_LOG(level, "ocsp_failed", "certificate={} url={} error=\"{}\" retry_s={}",
+               certificate.name, url, EscapeControl(why), delay.count() / 1000);
+    ++entry.route;
     ++entry.failures;
     if (!entry.is_good || entry.end <= env.now()) {
       entry.is_good = false;
-      env.ReportState(certificate, "ocsp", "unknown", why);
+      env.Report(certificate, {"ocsp", "unknown", why});
     }
     env.CallAgain(certificate, delay);
     // A must-staple leaf is no use without a staple; how long that is worth waiting for is not ours
@@ -176,9 +192,11 @@ class OcspStapling final : public CertificateWatcher {
     if (!certificate.has_must_staple) entry.Release();
   }
 
-  // The next one after each failure.
   static const std::string& UrlFor(const CertificateView& certificate, const Entry& entry) {
-    return certificate.ocsp_urls[entry.failures % certificate.ocsp_urls.size()];
+    return certificate.ocsp_urls[entry.route % certificate.ocsp_urls.size()];
+  }
+  static bool IsGet(const CertificateView& certificate, const Entry& entry) {
+    return entry.route / certificate.ocsp_urls.size() % 2 == 1;
   }
 
   static void SetTimes(const CertificateView& certificate, Entry& entry, const OcspResult& result) {
@@ -203,6 +221,7 @@ class OcspStapling final : public CertificateWatcher {
   const Options& options_;
   std::shared_ptr<bool> alive_;           // answers that come after us see that we are gone
   std::map<std::string, Entry> entries_;  // by SHA-256 of the leaf
+  TroubleLog troubles_;
   std::minstd_rand random_{std::random_device{}()};
 };
 }  // namespace

@@ -54,6 +54,10 @@ class CertLeaves::Env final : public CertificateEnv {
     return tls::MakeOcspRequest(*pair->leaf, *pair->issuer);
   }
 
+  std::string OcspGetUrl(std::string_view url, std::string_view request) override {
+    return fmt::format("{}{}{}", url, url.ends_with('/') ? "" : "/", tls::OcspGetPath(request));
+  }
+
   Result<OcspResult> VerifyOcsp(const CertificateView& certificate,
                                 std::string_view response) override {
     auto pair = Parse(certificate);
@@ -92,11 +96,11 @@ class CertLeaves::Env final : public CertificateEnv {
     leaves_.options_.on_change();
   }
 
-  void ReportState(const CertificateView& certificate, std::string_view source,
-                   std::string_view state, std::string_view why) override {
+  void Report(const CertificateView& certificate, StateReport report) override {
     Leaf* leaf = leaves_.Find(certificate.sha256_hex);
     if (leaf == nullptr) return;
-    leaf->reports[std::string(source)] = {std::string(state), std::string(why)};
+    const std::string source = report.source;
+    leaf->reports[source] = std::move(report);
     leaves_.options_.on_change();
   }
 
@@ -211,12 +215,23 @@ LeafState CertLeaves::StateOf(const std::string& sha256_hex) const {
   auto found = leaves_.find(sha256_hex);
   if (found == leaves_.end()) return state;
   // Revoked counts whoever says it, then good, then why nobody knows.
-  auto rank = [](std::string_view word) { return word == "revoked" ? 2 : word == "good" ? 1 : 0; };
+  auto rank = [](std::string_view word) {
+    return word == "revoked" ? 3 : word == "good" ? 2 : word == "unknown" ? 1 : 0;
+  };
+  int best = 0;
   for (const auto& [source, report] : found->second.reports) {
-    if (report.state == "renew") state.must_renew = true;
-    if (rank(report.state) < rank(state.revocation)) continue;
-    if (rank(report.state) == rank(state.revocation) && !state.why.empty()) continue;
-    state.revocation = rank(report.state) > 0 ? report.state : "unknown";
+    if (report.state == "renew" || report.state == "overdue") {
+      state.must_renew = true;
+      state.is_overdue = report.state == "overdue";
+      state.renewal = report;
+    } else if (report.state == "keep") {
+      state.renewal = report;
+    }
+    if (rank(report.state) <= best) continue;
+    best = rank(report.state);
+    state.revocation = report.state;
+    state.source = source;
+    state.since = report.since;
     state.why = report.why.empty() ? source : source + ": " + report.why;
   }
   return state;

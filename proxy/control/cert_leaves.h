@@ -23,8 +23,12 @@ namespace genkan::control {
 // What the watchers reported of one leaf.
 struct LeafState {
   std::string revocation = "unknown";  // good / revoked / unknown
-  std::string why;
-  bool must_renew = false;
+  std::string source;                  // who says so: "ocsp", "crl"
+  std::string why;                     // "ocsp: keyCompromise"
+  WallTime since{};                    // of a revocation
+  // The authority wants it renewed: from a moment in its window on; overdue: the window is past.
+  bool must_renew = false, is_overdue = false;
+  StateReport renewal;  // of ARI, also before that
 };
 
 class CertLeaves {
@@ -61,15 +65,12 @@ class CertLeaves {
  private:
   class Env;
   struct Slot;
-  struct Report {
-    std::string state, why;
-  };
   struct Leaf {
     CertificateView view;
     std::set<size_t> unreleased;  // watchers that still hold it back
     std::shared_ptr<const tls::Staple> staple;
-    std::map<std::string, Report, std::less<>> reports;      // by source
-    std::map<size_t, std::unique_ptr<event::Timer>> timers;  // by watcher
+    std::map<std::string, StateReport, std::less<>> reports;  // by source
+    std::map<size_t, std::unique_ptr<event::Timer>> timers;   // by watcher
   };
 
   Leaf* Find(std::string_view sha256_hex);

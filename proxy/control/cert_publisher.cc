@@ -45,7 +45,10 @@ void CertPublisher::Publish(const server::Snapshot& snapshot) {
   ForEachEntry(options_.sources, [&](const CertSource& source, CertEntry& entry) {
     if (!entry.in_service) return;
     const std::string sha = ShaOf(entry.in_service);
-    auto staple = options_.leaves.StapleOf(sha);
+    // A responder may go on saying good for days after the list has said revoked.
+    auto staple = options_.leaves.StateOf(sha).revocation == "revoked"
+                      ? nullptr
+                      : options_.leaves.StapleOf(sha);
     if (entry.in_service->staple() != staple)
       entry.in_service = entry.in_service->WithStaple(std::move(staple));
     BarRevoked(entry.in_service, sha);

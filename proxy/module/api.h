@@ -7,7 +7,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -119,6 +121,17 @@ struct OcspResult {
   std::string reason;
 };
 
+// What a watcher has found out of a certificate.
+struct StateReport {
+  std::string source;  // "ocsp", "crl", "ari"
+  // "good", "revoked", "unknown"; of the renewal alone "keep", "renew" (its moment has come), "overdue" (its window is
+  // past: now).
+  std::string state;
+  std::string why;
+  WallTime since{};  // of a revocation
+  std::string url;   // where the authority explains it
+};
+
 struct FetchRequest {
   std::string url;
   std::string method = "GET";
@@ -145,17 +158,43 @@ class CertificateEnv {
   virtual void SaveState(std::string_view folder, std::string_view name, std::string_view bytes) = 0;
 
   virtual Result<std::string> MakeOcspRequest(const CertificateView& certificate) = 0;
+  // Where to GET what a POST of `request` to `url` asks (RFC 6960 A.1).
+  virtual std::string OcspGetUrl(std::string_view url, std::string_view request) = 0;
   virtual Result<OcspResult> VerifyOcsp(const CertificateView& certificate, std::string_view response) = 0;
   // Reports a verified good response: it is served from now until next_update. Empty: no staple any more.
   virtual void AttachStaple(const CertificateView& certificate, std::string_view response) = 0;
-  // Reports what is known: "good", "revoked", "unknown" with the source ("ocsp", "crl", "ari") and why.
-  virtual void ReportState(const CertificateView& certificate, std::string_view source, std::string_view state,
-                           std::string_view why) = 0;
+  virtual void Report(const CertificateView& certificate, StateReport report) = 0;
   // Call `watcher.OnTimer(certificate)` after `delay`; replaces the earlier timer of this certificate and watcher.
   virtual void CallAgain(const CertificateView& certificate, Millis delay) = 0;
 
  protected:
   ~CertificateEnv() = default;
+};
+
+// Which troubles have been told: one log line a cause, however long it lasts and however many certificates it meets.
+class TroubleLog {
+ public:
+  // True where this is to be told: not of this certificate since its recovery, nor of another one within an hour. Numbers
+  // in `cause` (addresses, times) make no other cause.
+  bool IsNews(std::string_view certificate, std::string_view where, std::string_view cause, WallTime now) {
+    std::string key(where);
+    for (char c : cause) {
+      if (!IsDigit(c)) key += c;
+    }
+    if (!of_certificates_[std::string(certificate)].insert(key).second) return false;
+    if (of_all_.size() >= kMaxCauses) of_all_.clear();
+    auto [told, is_new] = of_all_.try_emplace(std::move(key), now);
+    if (!is_new && now - told->second < std::chrono::hours(1)) return false;
+    told->second = now;
+    return true;
+  }
+  // True where there was trouble.
+  bool Recover(std::string_view certificate) { return of_certificates_.erase(std::string(certificate)) != 0; }
+
+ private:
+  static constexpr size_t kMaxCauses = 1000;
+  std::map<std::string, std::set<std::string>> of_certificates_;
+  std::map<std::string, WallTime> of_all_;
 };
 
 class CertificateWatcher {

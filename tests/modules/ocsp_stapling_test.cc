@@ -3,6 +3,7 @@
 
 #include "tests/support/fake_certificate_env.h"
 #include "tests/support/fake_exchange.h"
+#include "tests/support/log_lines.h"
 #include "tests/support/module_options.h"
 
 namespace genkan {
@@ -133,14 +134,56 @@ TEST_F(OcspStapling, FailuresAreRetriedAfterAMinuteDoublingToAnHourAtTheNextResp
   int64_t minutes[] = {1, 2, 4, 8, 16, 32, 60, 60};
   for (size_t i = 0; i < std::size(minutes); ++i) {
     ASSERT_EQ(env_.fetches.size(), 1u);
-    EXPECT_EQ(env_.fetches[0].request.url,
-              i % 2 == 0 ? "http://ocsp.test/1" : "http://ocsp.test/2");
+    std::string url = i % 2 == 0 ? "http://ocsp.test/1" : "http://ocsp.test/2";
+    if (i % 4 >= 2) url += "/request";  // each by POST, then each by GET
+    EXPECT_EQ(env_.fetches[0].request.url, url);
     env_.Answer(Result<FetchResponse>(genkan::Fail(ErrorCode::kTimeout, "timeout")));
     EXPECT_EQ(env_.timer, Millis(minutes[i] * 60'000)) << i;
     watcher_->OnTimer(env_, certificate_);
   }
   EXPECT_EQ(releases_, 1) << "nobody waits for a responder that is down";
   EXPECT_EQ(env_.reports.front(), "ocsp unknown timeout");
+}
+
+TEST_F(OcspStapling, AfterPostItAsksByGetAndStaysWithWhatWorked) {
+  certificate_.ocsp_urls = {"http://ocsp.test"};
+  Begin();
+  EXPECT_EQ(env_.fetches[0].request.method, "POST");
+  env_.Answer("", 405);
+  watcher_->OnTimer(env_, certificate_);
+  ASSERT_EQ(env_.fetches.size(), 1u);
+  EXPECT_EQ(env_.fetches[0].request.method, "GET");
+  EXPECT_EQ(env_.fetches[0].request.url, "http://ocsp.test/request");
+  EXPECT_EQ(env_.fetches[0].request.body, "");
+  env_.Answer("good");
+  EXPECT_THAT(env_.staples, ElementsAre("good"));
+  watcher_->OnTimer(env_, certificate_);
+  ASSERT_EQ(env_.fetches.size(), 1u);
+  EXPECT_EQ(env_.fetches[0].request.method, "GET");
+}
+
+TEST_F(OcspStapling, ACauseIsToldOnceUntilItRecovers) {
+  testing::LogLines log;
+  Begin();
+  for (const char* why :
+       {"no route after 1 ms", "no route after 20 ms", "timeout", "no route after 3 ms"}) {
+    env_.Answer(Result<FetchResponse>(genkan::Fail(ErrorCode::kIo, "{}", why)));
+    watcher_->OnTimer(env_, certificate_);
+  }
+  // Two responders, each with two causes at most: the first has no route, the second has both.
+  EXPECT_EQ(log.Count(LogLevel::kWarn, "ocsp_failed"), 3u) << log.Text();
+  env_.Answer("good");
+  EXPECT_EQ(log.Count(LogLevel::kInfo, "ocsp_recovered"), 1u);
+}
+
+TEST_F(OcspStapling, AThousandCertificatesWithOneTroubleAreOneLine) {
+  testing::LogLines log;
+  for (int i = 0; i < 1000; ++i) {
+    certificate_.sha256_hex = std::to_string(i);
+    Begin();
+    env_.Answer(Result<FetchResponse>(genkan::Fail(ErrorCode::kIo, "refused")));
+  }
+  EXPECT_EQ(log.Count(LogLevel::kWarn, "ocsp_failed"), 1u);
 }
 
 TEST_F(OcspStapling, NothingButGoodIsEverStapled) {

@@ -37,19 +37,23 @@ class FakeCertificateEnv final : public CertificateEnv {
     } else if (response == "revoked") {
       result.state = OcspResult::State::kRevoked;
       result.reason = "keyCompromise";
+      result.revoked_at = revoked_at;
     } else if (response != "unknown") {
       return Fail(ErrorCode::kTls, "bad signature");
     }
     if (result.next_update <= time) return Fail(ErrorCode::kTls, "expired");
     return result;
   }
+  std::string OcspGetUrl(std::string_view url, std::string_view request) override {
+    return std::string(url) + "/" + std::string(request);
+  }
   void AttachStaple(const CertificateView&, std::string_view response) override {
     staples.emplace_back(response);
   }
-  void ReportState(const CertificateView&, std::string_view source, std::string_view word,
-                   std::string_view why) override {
-    reports.push_back(std::string(source) + " " + std::string(word) + (why.empty() ? "" : " ") +
-                      std::string(why));
+  void Report(const CertificateView&, StateReport report) override {
+    reports.push_back(report.source + " " + report.state + (report.why.empty() ? "" : " ") +
+                      report.why);
+    last_report = std::move(report);
   }
   void CallAgain(const CertificateView&, Millis delay) override { timer = delay; }
 
@@ -72,10 +76,12 @@ class FakeCertificateEnv final : public CertificateEnv {
   };
   WallTime time = WallTime(Seconds(1'800'000'000));
   WallTime this_update = time - Seconds(3600), next_update = time + Seconds(7 * 86'400);
+  WallTime revoked_at = time - Seconds(1800);
   bool makes_requests = true;
   std::vector<Waiting> fetches;
   std::map<std::string, std::string> state;
   std::vector<std::string> staples, reports;
+  StateReport last_report;
   std::optional<Millis> timer;
 };
 

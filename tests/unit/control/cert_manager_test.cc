@@ -425,7 +425,7 @@ TEST_F(StapledSites, ReadyWaitsForTheFirstStaple) {
 
   std::string response = Good(leaf);
   script_.env->AttachStaple(script_.seen[0], response);
-  script_.env->ReportState(script_.seen[0], "ocsp", "good", "");
+  script_.env->Report(script_.seen[0], {"ocsp", "good", ""});
   script_.releases[0]();
 
   ASSERT_TRUE(Eventually(sites_.loop, [&] { return sites_.is_ready; }));
@@ -489,7 +489,7 @@ TEST_F(StapledSites, ARevokedCandidateIsRefused) {
 
   sites_.WriteLineage(sites_.dir / "a", second);
   ASSERT_TRUE(Eventually(sites_.loop, [&] { return script_.seen.size() == 2; }));
-  script_.env->ReportState(script_.seen[1], "ocsp", "revoked", "keyCompromise");
+  script_.env->Report(script_.seen[1], {"ocsp", "revoked", "keyCompromise"});
   script_.releases[0]();
 
   ASSERT_TRUE(Eventually(sites_.loop, [&] { return sites_.Refusal("a.test") != ""; }));
@@ -507,7 +507,7 @@ TEST_F(StapledSites, ARevokedLeafIsBarredAndGivesWayToAnything) {
       Eventually(sites_.loop, [&] { return sites_.Served("a.test")->staple() != nullptr; }));
 
   script_.env->AttachStaple(script_.seen[0], "");
-  script_.env->ReportState(script_.seen[0], "ocsp", "revoked", "keyCompromise");
+  script_.env->Report(script_.seen[0], {"ocsp", "revoked", "keyCompromise"});
   ASSERT_TRUE(Eventually(sites_.loop, [&] { return !sites_.barred.empty(); }));
   EXPECT_THAT(sites_.barred, ElementsAre(first.certificate->sha256()));
   EXPECT_EQ(sites_.Served("a.test")->staple(), nullptr);
