@@ -9,7 +9,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SECTIONS = ["build", "test", "runtime", "docker-test"]
+SECTIONS = ["build", "test", "runtime", "docker-test", "bench"]
 PACKAGE = re.compile(r"^([a-z0-9][a-z0-9.+-]+) +# (\S.+)$")
 APT = re.compile(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\b(.*)")
 
@@ -62,7 +62,7 @@ def second_lists():
 
 
 def self_test():
-    good = "[build]\na-b  # why\nc++  # why\n[test]\nx1  # why\n[runtime]\nx2  # why\n[docker-test]\nx3  # why\n"
+    good = "[build]\na-b  # why\nc++  # why\n[test]\nx1  # why\n[runtime]\nx2  # why\n[docker-test]\nx3  # why\n[bench]\nx4  # why\n"
     bad = ["ab # early\n" + good, good.replace("c++  # why", "c++"), good.replace("a-b", "zz"),
            good.replace("[test]", "[tests]"), good.replace("x1", "c++"), good.replace("x2  # why\n", "")]
     return ([f"the good list fails: {check_list(good)}"] if check_list(good) else []) + [
