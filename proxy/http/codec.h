@@ -110,6 +110,9 @@ class ServerCodec {
   // Nothing in progress and nothing more will be accepted, or an error was answered: once has_output() is false
   // the connection can be closed.
   virtual bool is_done() const = 0;
+  // Once is_done(): what was cut last would look whole if the connection ended in order (a body to an HTTP/1.0 client
+  // ends where the connection does). The owner resets it instead.
+  virtual bool must_reset() const { return false; }
   virtual size_t open_streams() const = 0;
 };
 

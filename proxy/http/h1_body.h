@@ -84,6 +84,7 @@ class BodyWriter {
   void WriteTrailers(const Headers& trailers, Buffer& out);
 
   bool has_ended() const { return has_ended_; }
+  bool ends_with_connection() const { return framing_ == BodyFraming::kUntilClose; }
   // The message's end can be told from its framing: a body that was announced has been written
   // whole.
   bool is_whole() const {

@@ -36,6 +36,7 @@ class H1ServerCodec final : public ServerCodec {
 
   void GoAway() override { is_going_away_ = true; }
   bool is_done() const override;
+  bool must_reset() const override { return must_reset_; }
   size_t open_streams() const override { return is_open_ ? 1 : 0; }
 
  private:
@@ -87,6 +88,7 @@ class H1ServerCodec final : public ServerCodec {
   StreamId stream_ = 0;
   bool is_open_ = false;
   bool is_reset_ = false;    // by us; OnStreamDone is due
+  bool must_reset_ = false;  // … and nothing but a reset of the connection shows it
   bool is_closing_ = false;  // no further request
   bool is_going_away_ = false;
   bool has_peer_closed_ = false;
@@ -481,6 +483,7 @@ void H1ServerCodec::SendTrailers(StreamId stream, const Headers& trailers) {
 void H1ServerCodec::Reset(StreamId stream, const Error&) {
   if (!IsOpen(stream) || is_reset_) return;
   is_reset_ = true;
+  must_reset_ = writing_ == Writing::kBody && writer_.ends_with_connection();
   keeps_alive_ = false;
   reading_ = Reading::kClosed;
   is_closing_ = true;

@@ -46,6 +46,9 @@ class Stream {
   virtual size_t pending_write() const { return 0; }
   // Ends our side in order: TLS close_notify, then TCP FIN. Call when pending_write() is 0 and all is written.
   virtual void CloseWrite() = 0;
+  // The destruction that follows resets the connection (TCP RST, no close_notify) instead of ending it: the peer must
+  // see that what it got is not whole.
+  virtual void ResetOnClose() {}
   // Cancels all watchers at once; nothing is called after it. Closing happens at destruction.
   virtual void Cancel() = 0;
   // What made Read or Write fail.

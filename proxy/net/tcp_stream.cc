@@ -177,6 +177,12 @@ void TcpStream::CloseWrite() {
   if (!is_connecting_ && !has_failed_) shutdown(fd_.get(), SHUT_WR);
 }
 
+void TcpStream::ResetOnClose() {
+  // Fails on a Unix socket, whose end says no more than that it is the end.
+  linger none{.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
 void TcpStream::Cancel() {
   watcher_.Cancel();
   owner_ = nullptr;

@@ -30,6 +30,7 @@ class TcpStream final : public Stream, private event::IoWatcher::Handler {
   void WantRead(bool wanted) override;
   void WantWrite(bool wanted) override;
   void CloseWrite() override;
+  void ResetOnClose() override;
   void Cancel() override;
   const Error& error() const override { return error_; }
   int fd() const override { return fd_.get(); }

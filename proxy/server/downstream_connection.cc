@@ -409,7 +409,11 @@ void DownstreamConnection::Flush() {
   }
   Reap();
   if (is_cut_) return Cut();
-  if (CanClose()) return BeginLinger();
+  if (CanClose()) {
+    if (!codec_->must_reset()) return BeginLinger();
+    stream_->ResetOnClose();
+    return Cut();
+  }
   UpdateInterest();
   if (exchanges_.empty()) NoteIdle();
 }

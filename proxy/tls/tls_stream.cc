@@ -42,6 +42,7 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   void WantWrite(bool wanted) override;
   size_t pending_write() const override { return bio_.unsent(); }
   void CloseWrite() override;
+  void ResetOnClose() override { lower_->ResetOnClose(); }
   void Cancel() override;
   const Error& error() const override { return error_; }
   int fd() const override { return lower_->fd(); }

@@ -447,6 +447,20 @@ TEST(H1ServerCodec, ResetLooksCut) {
   EXPECT_TRUE(before.codec->is_done());
 }
 
+TEST(H1ServerCodec, OnlyAResetShowsAnHttp10ClientThatItsAnswerWasCut) {
+  for (std::string_view version : {"1.0", "1.1"}) {
+    for (bool has_begun : {false, true}) {
+      Server server;
+      ASSERT_TRUE(server.Feed(fmt::format("GET / HTTP/{}\r\nHost: a\r\n\r\n", version)));
+      if (has_begun) server.Respond(Head(200, BodyFraming::kChunked), "part", false);
+      server.codec->Reset(1, Error{ErrorCode::kInvalid, "cut"});
+      server.Pull();
+      EXPECT_TRUE(server.codec->is_done());
+      EXPECT_EQ(server.codec->must_reset(), has_begun && version == "1.0") << version;
+    }
+  }
+}
+
 TEST(H1ServerCodec, TrailersGoBehindChunksOnly) {
   Headers trailers;
   trailers.Add("x-sum", "1");
