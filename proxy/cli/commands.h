@@ -15,6 +15,7 @@ inline constexpr int kExitGood = 0, kExitFinding = 1, kExitCannot = 2, kExitUsag
 void AddRun(CLI::App& app, int& exit_code);
 void AddDemo(CLI::App& app, int& exit_code);
 void AddCheck(CLI::App& app, int& exit_code);
+void AddDoctor(CLI::App& app, int& exit_code);
 void AddStatus(CLI::App& app, int& exit_code);
 void AddReload(CLI::App& app, int& exit_code);
 void AddStop(CLI::App& app, int& exit_code);

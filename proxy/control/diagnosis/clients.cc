@@ -105,13 +105,13 @@ std::vector<ClientMessage> OfOpenssl(int code, size_t sent, std::string_view hos
 
 std::vector<ClientMessage> OfGnutls(int code) {
   if (code == kCodeRevoked || code == kCodeNoStaple) return {};
-  const char* reason = "The certificate issuer is unknown. ";
+  const char* reason = "The certificate issuer is unknown.";
   if (code == kCodeHostMismatch) {
-    reason = "The name in the certificate does not match the expected. ";
+    reason = "The name in the certificate does not match the expected.";
   } else if (code == X509_V_ERR_CERT_HAS_EXPIRED) {
-    reason = "The certificate chain uses expired certificate. ";
+    reason = "The certificate chain uses expired certificate.";
   } else if (code == X509_V_ERR_CERT_NOT_YET_VALID) {
-    reason = "The certificate chain uses not yet valid certificate. ";
+    reason = "The certificate chain uses not yet valid certificate.";
   }
   return {{"gnutls-cli", fmt::format("Status: The certificate is NOT trusted. {}", reason)}};
 }
@@ -131,13 +131,23 @@ std::vector<ClientMessage> OfAndroid(int code, std::string_view host) {
            "found."}};
 }
 
-// The profiles' files are English.
-std::string JapaneseLabel(const tls::TrustProfile& profile) {
-  if (profile.name() == "openssl_1_0") return "OpenSSL 1.0.x（CentOS 6・7、PHP 5 など）";
-  if (profile.name() == "gnutls_2020") return "GnuTLS 3.6.14 より前（Debian 10 など）";
-  if (profile.name() == "old_android") return "Android 7.1.1 より前";
-  return profile.client();
-}
+struct Label {
+  std::string_view id;
+  const char *english, *japanese;
+};
+constexpr Label kLabels[] = {
+    {"modern", "browsers of today (they fetch a missing intermediate)",
+     "現在のブラウザ（足りない中間証明書を自動取得）"},
+    {"no_aia", "curl, wget, PHP, Python, OpenSSL 1.1 and 3 (they fetch nothing)",
+     "curl・wget・PHP・Python・OpenSSL 1.1/3（自動取得しない）"},
+    {"openssl_1_0", "OpenSSL 1.0.x (CentOS 6 and 7, PHP 5)",
+     "OpenSSL 1.0.x（CentOS 6・7、PHP 5 など）"},
+    {"gnutls_2020", "GnuTLS before 3.6.14 (Debian 10, Ubuntu 18.04 and 20.04)",
+     "GnuTLS 3.6.14 より前（Debian 10、Ubuntu 18.04・20.04 など）"},
+    {"old_android", "Android before 7.1.1", "Android 7.1.1 より前"},
+    {"strict_order", "small libraries that take the order as it comes (wolfSSL, BearSSL)",
+     "順序どおりに検証する小さなライブラリ（wolfSSL・BearSSL など）"},
+};
 
 }  // namespace
 
@@ -155,20 +165,11 @@ Result<std::vector<ClientKind>> MakeClients(const std::vector<CertificatePtr>& r
   if (!loaded) return PassOn(loaded);
   std::vector<ClientKind> clients;
   for (const tls::TrustProfilePtr& profile : *loaded) {
-    if (profile->name() != "modern") {
-      clients.push_back(
-          {profile->name(), profile->client(), JapaneseLabel(*profile), profile, false, false});
-      continue;
-    }
+    clients.push_back({profile->name(), profile, profile->name() == "modern", false});
+    if (profile->name() != "modern") continue;
     // The same store and rules, but who fetches and who does not is what most reports are about.
-    clients.push_back({"modern", "browsers of today (they fetch a missing intermediate)",
-                       "現在のブラウザ（足りない中間証明書を自動取得）", profile, true, false});
-    clients.push_back({"no_aia", "curl, wget, PHP, Python, OpenSSL 1.1 and 3 (they fetch nothing)",
-                       "curl・wget・PHP・Python・OpenSSL 1.1/3（自動取得しない）", profile, false,
-                       false});
-    clients.push_back(
-        {"strict_order", "small libraries that take the order as it comes (wolfSSL, BearSSL)",
-         "順序どおりに検証する小さなライブラリ（wolfSSL・BearSSL など）", profile, false, true});
+    clients.push_back({"no_aia", profile, false, false});
+    clients.push_back({"strict_order", profile, false, true});
   }
   const auto rank = [](const ClientKind& client) {
     return client.id == "modern" ? 0 : client.id == "no_aia" ? 1 : 2;
@@ -176,6 +177,13 @@ Result<std::vector<ClientKind>> MakeClients(const std::vector<CertificatePtr>& r
   std::stable_sort(clients.begin(), clients.end(),
                    [&](const ClientKind& a, const ClientKind& b) { return rank(a) < rank(b); });
   return clients;
+}
+
+std::string LabelOf(std::string_view client, Language language) {
+  for (const Label& label : kLabels) {
+    if (label.id == client) return language == Language::kJapanese ? label.japanese : label.english;
+  }
+  return std::string(client);
 }
 
 ClientVerdict Judge(const ClientKind& client, const std::vector<CertificatePtr>& sent,

@@ -15,7 +15,6 @@ namespace genkan::control {
 
 struct ClientKind {
   std::string id;  // "no_aia": stable
-  std::string label, label_ja;
   tls::TrustProfilePtr profile;
   // Fetches a missing intermediate from the URL in the certificate (AIA): browsers do.
   bool fetches_issuers = false;
@@ -28,6 +27,9 @@ struct ClientKind {
 // roots.
 Result<std::vector<ClientKind>> MakeClients(const std::vector<tls::CertificatePtr>& roots,
                                             const std::string& profiles);
+
+// Who that is, for people; the id itself for a profile of the operator's.
+std::string LabelOf(std::string_view client, Language language);
 
 struct ClientVerdict {
   std::string client;
