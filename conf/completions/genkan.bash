@@ -3,12 +3,14 @@ _genkan() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run|demo|check|status|reload|stop|modules) command=$word; break ;;
+      run|demo|check|doctor|status|reload|stop|modules) command=$word; break ;;
     esac
   done
   COMPREPLY=()
   case $previous in
-    -c|--config|--cert)
+    --lang)
+      mapfile -t COMPREPLY < <(compgen -W "en ja" -- "$current"); return ;;
+    -c|--config|--cert|--trust-store|--trust-profiles)
       mapfile -t COMPREPLY < <(compgen -f -- "$current"); compopt -o filenames; return ;;
     --acme-webroot)
       mapfile -t COMPREPLY < <(compgen -d -- "$current"); compopt -o filenames; return ;;
@@ -22,11 +24,17 @@ _genkan() {
     run) words="-c --config --cert --upstream --listen --http --acme-webroot --name --help" ;;
     demo) words="--port --help" ;;
     check) words="-c --config --json --help" ;;
+    doctor)
+      words="--json --lang --trust-store --trust-profiles --no-revocation --help"
+      if [[ $current != -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$current"; compgen -A hostname -- "$current")
+        compopt -o filenames; return
+      fi ;;
     status) words="-c --config --json --refresh --help" ;;
     reload) words="-c --config --force --help" ;;
     stop) words="-c --config --now --help" ;;
     modules) words="--abi --help" ;;
-    *) words="run demo check status reload stop modules --help --version" ;;
+    *) words="run demo check doctor status reload stop modules --help --version" ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 }

@@ -55,7 +55,7 @@ Result<ServerTarget> ParseServerTarget(std::string_view text) {
     target.host = address->HostString();
     return target;
   }
-  if (IsHostName(target.host)) return target;
+  if (IsHostName(target.host) && !text.starts_with('[')) return target;
   const bool is_ascii = std::all_of(host.begin(), host.end(),
                                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
   if (!is_ascii)
