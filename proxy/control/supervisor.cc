@@ -19,6 +19,7 @@
 #include "proxy/control/cert_manager.h"
 #include "proxy/control/fetcher.h"
 #include "proxy/control/listener_sockets.h"
+#include "proxy/control/module_files.h"
 #include "proxy/control/privileges.h"
 #include "proxy/control/reloader.h"
 #include "proxy/control/service_manager.h"
@@ -103,6 +104,7 @@ class Supervisor final : public AdminTarget {
   std::unique_ptr<Fetcher> fetcher_;
   std::vector<std::unique_ptr<Module>> watcher_modules_;
   std::unique_ptr<CertManager> certificates_;
+  std::unique_ptr<ModuleFiles> module_files_;
   std::unique_ptr<TicketRotator> tickets_;
   std::unique_ptr<Admin> admin_;
   std::vector<std::unique_ptr<event::SignalWatcher>> signals_;
@@ -126,6 +128,7 @@ Supervisor::~Supervisor() {
   signals_.clear();
   admin_.reset();
   tickets_.reset();
+  module_files_.reset();
   certificates_.reset();
   for (auto& worker : workers_) worker->Stop();
   workers_.clear();
@@ -214,6 +217,7 @@ Errors Supervisor::StartState() {
 void Supervisor::StartWorkers() {
   blocking_ = std::make_unique<event::BlockingPool>();
   fetcher_ = std::make_unique<Fetcher>(loop_, *blocking_);
+  module_files_ = std::make_unique<ModuleFiles>(loop_, *blocking_);
   shared_.reset(new server::WorkerShared{*blocking_, *access_log_, addresses_, SystemClock()});
   for (uint32_t i = 0; i < waiting_sockets_.size(); ++i)
     workers_.push_back(server::Worker::Make(i, *shared_));
@@ -286,6 +290,7 @@ void Supervisor::BeginToServe() {
   for (size_t i = 0; i < workers_.size(); ++i)
     workers_[i]->ApplySnapshot(snapshot_, std::move(waiting_sockets_[i]));
   waiting_sockets_.clear();
+  module_files_->Apply(snapshot_);
   std::vector<ListenerStatus> listeners = sockets_.Addresses(*snapshot_);
   std::string addresses;
   for (const ListenerStatus& listener : listeners) {
@@ -375,6 +380,7 @@ Errors Supervisor::TakeOver(server::SnapshotPtr snapshot, bool force) {
     });
   }
   certificates_->ReadAgain(force);
+  module_files_->Apply(snapshot_);
   auto listening = admin_->Listen(now.admin.listen);
   if (!listening) LOG_ERROR("admin_off", "error=\"{}\"", listening.error().detail);
   return {};

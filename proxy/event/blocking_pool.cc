@@ -4,7 +4,7 @@
 
 namespace genkan::event {
 
-BlockingPool::BlockingPool(size_t threads) {
+BlockingPool::BlockingPool(size_t threads, size_t most_queued) : most_queued_(most_queued) {
   // Signals belong to the control loop: block them while the threads inherit the mask.
   sigset_t all, before;
   sigfillset(&all);
@@ -26,7 +26,7 @@ BlockingPool::~BlockingPool() {
 bool BlockingPool::Submit(std::function<void()> work) {
   {
     std::lock_guard lock(mutex_);
-    if (is_stopping_ || queue_.size() >= kMaxQueued) return false;
+    if (is_stopping_ || queue_.size() >= most_queued_) return false;
     queue_.push_back(std::move(work));
   }
   wake_.notify_one();

@@ -13,7 +13,7 @@ namespace genkan::event {
 
 class BlockingPool {
  public:
-  explicit BlockingPool(size_t threads = 4);
+  explicit BlockingPool(size_t threads = 4, size_t most_queued = 4096);
   ~BlockingPool();
   BlockingPool(const BlockingPool&) = delete;
   BlockingPool& operator=(const BlockingPool&) = delete;
@@ -24,7 +24,7 @@ class BlockingPool {
  private:
   void RunThread();
 
-  static constexpr size_t kMaxQueued = 4096;
+  const size_t most_queued_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> queue_;  // guarded by mutex_

@@ -2,8 +2,11 @@
 // const, shared by all workers) -> a WorkerState (one a worker: no locks) -> a filter (one an exchange or connection).
 //
 // A module names a filter class and an Options struct and says GENKAN_MODULE(name, Filter, Options). The filter's
-// constructor takes (const Options&) or (const Options&, WorkerState&). Hooks that a filter does not override cost
-// nothing: which ones it overrides is found at compile time.
+// constructor takes (const Options&) or (const Options&, State&), where Filter::State is its state of a worker. What all
+// workers share beyond the options is Filter::Shared: one an instance, thread-safe by its own means, made from (const
+// Options&); State's constructor may take (const Options&, Shared&) then. Options with `std::vector<WatchedFile*> files()
+// const` have those files read again when they change. An instance whose table is the same after a reload goes on, with
+// all of that. Hooks that a filter does not override cost nothing: which ones it overrides is found at compile time.
 #pragma once
 
 #include <functional>
@@ -18,17 +21,28 @@
 
 #include "proxy/base/buffer.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/keyed_hash.h"
 #include "proxy/base/log.h"
 #include "proxy/base/result.h"
 #include "proxy/base/text.h"
 #include "proxy/http/messages.h"
 #include "proxy/module/module_config.h"
+#include "proxy/module/watched_file.h"
 
 namespace genkan {
 
 // kContinue: go on. kPause: wait, the module calls Exchange::Resume() later. kStop: the module has answered
 // (Exchange::Reply) or wants the connection gone.
 enum class Verdict { kContinue, kPause, kStop };
+
+// A client's certificate that verified against the authorities of the configuration.
+struct ClientCertificateView {
+  std::string der;
+  std::string subject, issuer;  // RFC 2253: "CN=Alice,O=Example"; UTF-8, no control bytes
+  std::string serial_hex;       // upper case
+  std::string sha256_hex;       // of the DER
+  WallTime not_before, not_after;
+};
 
 // What is known of the client's connection.
 struct ConnectionView {
@@ -41,12 +55,21 @@ struct ConnectionView {
   std::string_view tls_version;     // "TLSv1.3"
   std::string_view cipher;
   std::string_view client_subject;  // of a verified client certificate
+  // Null where the client showed none; one that does not verify ends the handshake.
+  const ClientCertificateView* client_certificate = nullptr;
 };
 
 // One request and its response, as a module sees it. Worker's thread.
 class Exchange {
  public:
   virtual const ConnectionView& connection() const = 0;
+  // Who asks: the connection's client, or, where that is one of trusted_proxies, whom X-Forwarded-For names (the last
+  // address that is no trusted proxy itself). What limits and lists go by. "192.0.2.1", "::1", "unix:".
+  virtual std::string_view client_address() const = 0;
+  // The connection comes from one of trusted_proxies: what it says of the client may be believed.
+  virtual bool is_from_trusted_proxy() const = 0;
+  // The time of this turn of the loop: cheap.
+  virtual MonotonicTime now() const = 0;
   virtual http::RequestHead& request() = 0;
   // From OnResponseHead on.
   virtual http::ResponseHead& response() = 0;
@@ -67,6 +90,8 @@ class Exchange {
   virtual void Reply(http::ResponseHead head, std::string body, std::string_view answered_by) = 0;
   // Answers with the standard short page of a status.
   virtual void ReplyStatus(int status, std::string_view answered_by) = 0;
+  // The same with further fields in its head.
+  virtual void ReplyStatusWith(int status, const http::Headers& more, std::string_view answered_by) = 0;
   // Sends the request on to the site's upstream, past all other modules (challenge_to_upstream); as Reply, with kStop
   // behind it or in place of Resume(). The caller's own response hooks still run.
   virtual void ForwardNow() = 0;
@@ -76,6 +101,15 @@ class Exchange {
   // Runs `work` off the worker (files, names) and then `done` here, unless the exchange is gone by then. False: too
   // much is waiting; `done` will not be called.
   virtual bool Offload(std::function<void()> work, std::function<void()> done) = 0;
+  // As Offload, for what burns the processor (a password's hash): it has a thread of its own, so that files and names
+  // never wait behind it.
+  virtual bool Compute(std::function<void()> work, std::function<void()> done) = 0;
+
+  // Who has signed in, and the request's id: for the log and for other modules. "" where no module has said.
+  virtual void NoteUser(std::string_view user) = 0;
+  virtual std::string_view user() const = 0;
+  virtual void NoteRequestId(std::string_view request_id) = 0;
+  virtual std::string_view request_id() const = 0;
 
  protected:
   ~Exchange() = default;
@@ -229,6 +263,8 @@ class Module {
   virtual std::vector<std::string> Configure(const ModuleTable* table) = 0;
   virtual std::unique_ptr<WorkerState> MakeWorkerState() const = 0;
   virtual std::unique_ptr<ExchangeFilter> MakeFilter(WorkerState& state) const = 0;
+  // Files that it lives on besides its table. Configure has read them; the control thread has them read again.
+  virtual std::vector<WatchedFile*> files() const { return {}; }
   // Only for certificate watchers.
   virtual std::unique_ptr<CertificateWatcher> MakeWatcher() const { return nullptr; }
   virtual unsigned hooks() const = 0;
@@ -271,20 +307,43 @@ struct WorkerStateOf<Filter> {
   using Type = typename Filter::State;
 };
 
+struct NothingShared {};
+template <class T>
+struct SharedOf {
+  using Type = NothingShared;
+};
+template <class T>
+  requires requires { typename T::Shared; }
+struct SharedOf<T> {
+  using Type = typename T::Shared;
+};
+
 template <class T, class Options>
 class ModuleOf final : public Module {
  public:
+  using Shared = typename SharedOf<T>::Type;
+
   std::vector<std::string> Configure(const ModuleTable* table) override {
-    if (table == nullptr) return {};
-    return table->Visit(
-        [](void* options, ConfigReader& reader) { static_cast<Options*>(options)->Read(reader); },
-        &options_);
+    std::vector<std::string> errors;
+    if (table != nullptr) {
+      errors = table->Visit(
+          [](void* options, ConfigReader& reader) { static_cast<Options*>(options)->Read(reader); },
+          &options_);
+    }
+    if (!errors.empty()) return errors;
+    if constexpr (std::is_constructible_v<Shared, const Options&>)
+      shared_ = std::make_unique<Shared>(options_);
+    else
+      shared_ = std::make_unique<Shared>();
+    return errors;
   }
 
   std::unique_ptr<WorkerState> MakeWorkerState() const override {
     if constexpr (std::is_base_of_v<ExchangeFilter, T>) {
       using State = typename WorkerStateOf<T>::Type;
-      if constexpr (std::is_constructible_v<State, const Options&>)
+      if constexpr (std::is_constructible_v<State, const Options&, Shared&>)
+        return std::make_unique<State>(options_, *shared_);
+      else if constexpr (std::is_constructible_v<State, const Options&>)
         return std::make_unique<State>(options_);
       else
         return std::make_unique<State>();
@@ -312,6 +371,13 @@ class ModuleOf final : public Module {
       return nullptr;
   }
 
+  std::vector<WatchedFile*> files() const override {
+    if constexpr (requires { options_.files(); })
+      return options_.files();
+    else
+      return {};
+  }
+
   unsigned hooks() const override {
     if constexpr (std::is_base_of_v<ExchangeFilter, T>)
       return HooksOf<T>();
@@ -321,6 +387,7 @@ class ModuleOf final : public Module {
 
  private:
   Options options_;
+  std::unique_ptr<Shared> shared_;  // what is in it is thread-safe; null until Configure went well
 };
 
 }  // namespace module_internal

@@ -125,6 +125,7 @@ constexpr FieldSpec kFields[] = {
     {"duration_us", [](const AccessRecord& r) { return Number(r.duration_us); }},
     {"upstream_connect_us", [](const AccessRecord& r) { return Number(r.upstream_connect_us); }},
     {"upstream_head_us", [](const AccessRecord& r) { return Number(r.upstream_head_us); }},
+    {"request_id", [](const AccessRecord& r) { return Text(r.request_id); }},
 };
 
 const FieldSpec* FindField(std::string_view name) {

@@ -22,6 +22,7 @@ struct AccessRecord {
   bool is_resumed = false, has_sent_staple = false;
   std::string_view upstream, answered_by, id, error;
   int64_t duration_us = 0, upstream_connect_us = -1, upstream_head_us = -1;
+  std::string_view request_id;    // of the module of that name
 };
 
 // Pure: one line with its newline. `format`: "combined", "json", or a format string with {field} names.

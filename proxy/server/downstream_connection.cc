@@ -31,6 +31,18 @@ std::string_view TlsVersionName(int version) {
   }
 }
 
+std::unique_ptr<const ClientCertificateView> ViewOf(const tls::Certificate& certificate) {
+  auto view = std::make_unique<ClientCertificateView>();
+  view->der = certificate.der();
+  view->subject = certificate.subject();
+  view->issuer = certificate.issuer();
+  view->serial_hex = certificate.serial_hex();
+  view->sha256_hex = certificate.sha256_hex();
+  view->not_before = certificate.not_before();
+  view->not_after = certificate.not_after();
+  return view;
+}
+
 }  // namespace
 
 DownstreamConnection::DownstreamConnection(WorkerCore& core, std::shared_ptr<Listener> listener,
@@ -183,6 +195,10 @@ void DownstreamConnection::FinishHandshake() {
   view_.tls_version = TlsVersionName(info.version);
   view_.cipher = info.cipher;
   view_.client_subject = info.client_subject;
+  if (info.client_certificate != nullptr) {
+    client_certificate_ = ViewOf(*info.client_certificate);
+    view_.client_certificate = client_certificate_.get();
+  }
   StartServing(info.alpn);
 }
 

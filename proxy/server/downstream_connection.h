@@ -122,6 +122,7 @@ class DownstreamConnection final : private net::Stream::Owner, private http::Req
   net::Address peer_;   // who really connects: conveyed by a PROXY header, or the socket's
   net::Address local_;
   ConnectionView view_;
+  std::unique_ptr<const ClientCertificateView> client_certificate_;
   std::string client_address_, local_address_, local_port_;
   std::string_view tls_version_;
 

@@ -6,6 +6,7 @@
 #include "proxy/base/text.h"
 #include "proxy/http/forwarding.h"
 #include "proxy/http/message_rules.h"
+#include "proxy/server/client_address.h"
 #include "proxy/server/downstream_connection.h"
 
 namespace genkan::server {
@@ -34,6 +35,7 @@ void ServerExchange::Begin(DownstreamConnection& connection, http::StreamId stre
   began_wall_ = core_.shared().clock.Wall();
   core_.metrics().requests_open.Add();
   response_.status = 0;
+  FindClient();
   std::string_view path = request_.path();
   is_path_plain_ = IsPlainPath(path);
   if (!is_path_plain_) path_ = NormalizePath(path);
@@ -58,10 +60,19 @@ void ServerExchange::BeginRefused(DownstreamConnection& connection, http::Stream
   began_wall_ = core_.shared().clock.Wall();
   core_.metrics().requests_open.Add();
   response_.status = 0;
+  FindClient();
   failure_ = refusal.rule;
   LOG_DEBUG("request_refused", "x={} client={} status={} rule=\"{}\"", id(),
             connection.view().client_address, refusal.status, refusal.rule);
   SendStatus(refusal.status);
+}
+
+void ServerExchange::FindClient() {
+  const net::Address& peer = connection_->peer();
+  is_from_trusted_proxy_ = net::ContainsAny(config().trusted_proxies, peer);
+  if (!is_from_trusted_proxy_) return;
+  net::Address client = ConveyedAddress(request_.headers, peer, config().trusted_proxies);
+  if (!(client == peer)) client_address_ = client.HostString();
 }
 
 void ServerExchange::FindSite() {
@@ -134,8 +145,12 @@ void ServerExchange::Clear() {
   response_bytes_ = 0;
   response_trailers_.reset();
   reply_.reset();
+  client_address_.clear();
+  user_.clear();
+  request_id_.clear();
   answered_by_.clear();
   failure_.clear();
+  is_from_trusted_proxy_ = false;
   request_ended_ = request_end_sent_ = drops_request_body_ = false;
   has_response_ = response_received_ = response_ended_ = false;
   is_local_ = is_tunnel_ = is_gone_ = is_stream_done_ = false;
@@ -282,7 +297,7 @@ bool ServerExchange::RefusesBody() {
 bool ServerExchange::IsRedirected() const {
   if (connection_->is_tls() || !config().sites[*site_].config.redirects()) return false;
   // A balancer of ours that speaks TLS with the client already.
-  if (net::ContainsAny(config().trusted_proxies, connection_->peer())) {
+  if (is_from_trusted_proxy_) {
     auto scheme = request_.headers.Get("x-forwarded-proto");
     if (scheme && EqualsIgnoreCase(*scheme, "https")) return false;
   }
@@ -335,7 +350,7 @@ http::PeerView ServerExchange::MakePeerView() const {
   peer.address = connection_->view().client_address;
   peer.local_port = connection_->local_port();
   peer.is_tls = connection_->is_tls();
-  peer.is_trusted = net::ContainsAny(config().trusted_proxies, connection_->peer());
+  peer.is_trusted = is_from_trusted_proxy_;
   return peer;
 }
 
@@ -477,6 +492,11 @@ void ServerExchange::OnUpstreamWritable() { Dirty(); }
 
 const ConnectionView& ServerExchange::connection() const { return connection_->view(); }
 
+std::string_view ServerExchange::client_address() const {
+  return client_address_.empty() ? connection_->view().client_address
+                                 : std::string_view(client_address_);
+}
+
 std::string ServerExchange::id() const {
   return fmt::format("{}.{}/{}", core_.index(), connection_->number(), stream_);
 }
@@ -513,7 +533,13 @@ void ServerExchange::Reply(http::ResponseHead head, std::string body, std::strin
 }
 
 void ServerExchange::ReplyStatus(int status, std::string_view answered_by) {
+  ReplyStatusWith(status, {}, answered_by);
+}
+
+void ServerExchange::ReplyStatusWith(int status, const http::Headers& more,
+                                     std::string_view answered_by) {
   LocalReply reply = MakeLocalReply(status, core_.shared().clock.Wall());
+  for (http::Headers::Field field : more) reply.head.headers.Set(field.name, field.value);
   Reply(std::move(reply.head), std::move(reply.body), answered_by);
 }
 
@@ -540,6 +566,15 @@ void ServerExchange::Resume() {
 }
 
 bool ServerExchange::Offload(std::function<void()> work, std::function<void()> done) {
+  return Submit(core_.shared().blocking, std::move(work), std::move(done));
+}
+
+bool ServerExchange::Compute(std::function<void()> work, std::function<void()> done) {
+  return Submit(core_.shared().computing, std::move(work), std::move(done));
+}
+
+bool ServerExchange::Submit(event::BlockingPool& pool, std::function<void()> work,
+                            std::function<void()> done) {
   if (handle_.generation == 0) handle_ = core_.Register(*this);
   if (offload_guard_ == nullptr) offload_guard_ = std::make_shared<OffloadGuard>();
   auto run = [work = std::move(work), done = std::move(done), guard = offload_guard_,
@@ -552,7 +587,7 @@ bool ServerExchange::Offload(std::function<void()> work, std::function<void()> d
       if (ServerExchange* exchange = core->Find(handle); exchange != nullptr) exchange->RunOffloaded(done);
     });
   };
-  return core_.shared().blocking.Submit(std::move(run));
+  return pool.Submit(std::move(run));
 }
 
 void ServerExchange::RunOffloaded(const std::function<void()>& done) {

@@ -61,6 +61,9 @@ class ServerExchange final : public genkan::Exchange, private upstream::Upstream
 
   // --- genkan::Exchange
   const ConnectionView& connection() const override;
+  std::string_view client_address() const override;
+  bool is_from_trusted_proxy() const override { return is_from_trusted_proxy_; }
+  MonotonicTime now() const override { return core_.loop().now(); }
   http::RequestHead& request() override { return *visible_request_; }
   http::ResponseHead& response() override { return response_; }
   std::string id() const override;
@@ -70,9 +73,15 @@ class ServerExchange final : public genkan::Exchange, private upstream::Upstream
   std::string_view site_thumbprint() const override;
   void Reply(http::ResponseHead head, std::string body, std::string_view answered_by) override;
   void ReplyStatus(int status, std::string_view answered_by) override;
+  void ReplyStatusWith(int status, const http::Headers& more, std::string_view answered_by) override;
   void ForwardNow() override;
   void Resume() override;
   bool Offload(std::function<void()> work, std::function<void()> done) override;
+  bool Compute(std::function<void()> work, std::function<void()> done) override;
+  void NoteUser(std::string_view user) override { user_ = user; }
+  std::string_view user() const override { return user_; }
+  void NoteRequestId(std::string_view request_id) override { request_id_ = request_id; }
+  std::string_view request_id() const override { return request_id_; }
 
  private:
   // --- upstream::UpstreamHandler
@@ -100,6 +109,8 @@ class ServerExchange final : public genkan::Exchange, private upstream::Upstream
   };
 
   void Clear();
+  void FindClient();
+  bool Submit(event::BlockingPool& pool, std::function<void()> work, std::function<void()> done);
   void FindSite();
   void AddFilters(const std::vector<uint32_t>& modules);
   void AddFilter(uint32_t module);
@@ -174,9 +185,12 @@ class ServerExchange final : public genkan::Exchange, private upstream::Upstream
   std::optional<http::Headers> response_trailers_;
 
   std::optional<LocalReply> reply_;  // asked for by a hook that is still on the stack
+  std::string client_address_;       // where a trusted proxy conveyed another than the connection's
+  std::string user_, request_id_;    // what modules found out
   std::string answered_by_;
   std::string failure_;
 
+  bool is_from_trusted_proxy_ = false;
   bool request_ended_ = false;       // the client has sent all
   bool request_end_sent_ = false;    // the upstream has been told
   bool drops_request_body_ = false;  // nobody wants it any more

@@ -358,7 +358,9 @@ void ServerExchange::WriteLog() {
   const ConnectionView& view = connection_->view();
   AccessRecord record;
   record.time = began_wall_;
-  record.client_address = view.client_address;
+  record.client_address = client_address();
+  if (!user_.empty()) record.user = user_;
+  record.request_id = request_id_;
   record.method = request_.method;
   record.target = original_target_.empty() ? request_.target : original_target_;
   record.version = http::ToString(request_.version);

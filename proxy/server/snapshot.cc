@@ -47,7 +47,11 @@ class Builder {
                                          const config::Position& at, std::string_view key);
   tls::TlsPolicy ReadTlsPolicy(const config::Tls& tls, const config::Position& at);
   void BuildModules();
-  void AddModule(const std::string& name, const ModuleEntry& entry, const ModuleTable* options);
+  void AddModule(const std::string& name, const ModuleEntry& entry,
+                 std::shared_ptr<const ModuleTable> options);
+  // The instance of before, where it is the same.
+  std::shared_ptr<const Module> FindUnchanged(const std::string& name, const ModuleEntry& entry,
+                                              const ModuleTable* options) const;
   // The indices of the instances that `names` name.
   std::vector<uint32_t> ResolveModules(const std::vector<std::string>& names,
                                        const config::Position& at);
@@ -143,13 +147,30 @@ tls::TlsPolicy Builder::ReadTlsPolicy(const config::Tls& tls, const config::Posi
 
 // ---- modules
 
+std::shared_ptr<const Module> Builder::FindUnchanged(const std::string& name,
+                                                     const ModuleEntry& entry,
+                                                     const ModuleTable* options) const {
+  if (before_ == nullptr) return nullptr;
+  for (const ModuleSlot& slot : before_->modules) {
+    if (slot.name != name || slot.entry != &entry || slot.module == nullptr) continue;
+    if (options == nullptr || slot.options == nullptr)
+      return options == slot.options.get() ? slot.module : nullptr;
+    return slot.options->Equals(*options) ? slot.module : nullptr;
+  }
+  return nullptr;
+}
+
 void Builder::AddModule(const std::string& name, const ModuleEntry& entry,
-                        const ModuleTable* options) {
-  std::unique_ptr<Module> module = entry.make();
-  for (std::string& error : module->Configure(options)) errors_.push_back(std::move(error));
+                        std::shared_ptr<const ModuleTable> options) {
+  std::shared_ptr<const Module> module = FindUnchanged(name, entry, options.get());
+  if (module == nullptr) {
+    std::unique_ptr<Module> made = entry.make();
+    for (std::string& error : made->Configure(options.get())) errors_.push_back(std::move(error));
+    module = std::move(made);
+  }
   module_by_name_[name] = static_cast<uint32_t>(snapshot_->modules.size());
   is_path_filter_.push_back(entry.name == kPathFilter);
-  snapshot_->modules.push_back({name, std::shared_ptr<const Module>(std::move(module))});
+  snapshot_->modules.push_back({name, std::move(module), &entry, std::move(options)});
 }
 
 void Builder::BuildModules() {
@@ -161,10 +182,10 @@ void Builder::BuildModules() {
     // Its keys stand in [acme_challenge]; an instance of that name is for programs that bring a guard of their own.
     auto table = config::MakeAcmeChallengeTable(config_->acme_challenge);
     AddModule(std::string(kGuard), *guard,
-              guard_settings != nullptr ? guard_settings->options.get() : table.get());
+              guard_settings != nullptr ? guard_settings->options : table);
   } else {
     // A program without the guard (tests of single parts) keeps its place free.
-    snapshot_->modules.push_back({std::string(kGuard), nullptr});
+    snapshot_->modules.push_back({std::string(kGuard), nullptr, nullptr, nullptr});
     is_path_filter_.push_back(false);
   }
   for (const config::ModuleInstance& instance : config_->modules) {
@@ -182,7 +203,7 @@ void Builder::BuildModules() {
       module_by_name_[instance.name] = 0;
       continue;
     }
-    AddModule(instance.name, *entry, instance.options.get());
+    AddModule(instance.name, *entry, instance.options);
   }
 }
 

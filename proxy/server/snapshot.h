@@ -24,6 +24,9 @@ namespace genkan::server {
 struct ModuleSlot {
   std::string name;   // of the instance; for the built-in guard "acme_challenge"
   std::shared_ptr<const Module> module;
+  // What it was made from: an instance of which neither changes goes on over a reload, with its state.
+  const ModuleEntry* entry = nullptr;
+  std::shared_ptr<const ModuleTable> options;
 };
 
 struct ListenerSpec {
@@ -76,8 +79,8 @@ using SnapshotPtr = std::shared_ptr<const Snapshot>;
 // Finds a module by the name in `use`: built in or loaded. nullptr: no such.
 using ModuleFinder = std::function<const ModuleEntry*(std::string_view name)>;
 
-// All or nothing; all errors at once, each with its position. `before` (may be null): clusters and listeners that are
-// the same go on with their state and ids.
+// All or nothing; all errors at once, each with its position. `before` (may be null): clusters, listeners and modules
+// that are the same go on with their state and ids.
 tl::expected<SnapshotPtr, std::vector<std::string>> BuildSnapshot(
     std::shared_ptr<const config::Config> config, const ModuleFinder& find_module, const Snapshot* before);
 

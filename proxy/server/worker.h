@@ -27,6 +27,9 @@ struct WorkerShared {
   const Clock& clock;
   // Client connections of all workers, against limits.connections.
   std::atomic<uint32_t> connections{0};
+  // For what burns the processor (passwords' hashes): a single thread with a short queue, so that guesses by the thousand
+  // neither fill the machine nor keep files and names waiting.
+  event::BlockingPool computing{1, 256};
 };
 
 // Sockets for a listener of the snapshot; each worker gets its own (SO_REUSEPORT).

@@ -26,7 +26,14 @@ WorkerSnapshotPtr MakeWorkerSnapshot(SnapshotPtr snapshot, const WorkerSnapshot*
     made->clusters.push_back(std::move(cluster));
   }
   for (const ModuleSlot& slot : snapshot->modules) {
-    made->states.push_back(slot.module != nullptr ? slot.module->MakeWorkerState() : nullptr);
+    std::shared_ptr<WorkerState> state;
+    if (before != nullptr && slot.module != nullptr) {
+      for (size_t i = 0; i < before->states.size(); ++i) {
+        if (before->snapshot->modules[i].module == slot.module) state = before->states[i];
+      }
+    }
+    if (state == nullptr && slot.module != nullptr) state = slot.module->MakeWorkerState();
+    made->states.push_back(std::move(state));
   }
   made->snapshot = std::move(snapshot);
   return made;

@@ -17,7 +17,8 @@ struct WorkerSnapshot {
   SnapshotPtr snapshot;
   // By cluster. A pool that a reload leaves as it is goes on with its connections; nullptr where one could not be made.
   std::vector<std::shared_ptr<upstream::Cluster>> clusters;
-  std::vector<std::unique_ptr<WorkerState>> states;  // by module
+  // By module; that of an instance that a reload leaves as it is goes on.
+  std::vector<std::shared_ptr<WorkerState>> states;
 };
 using WorkerSnapshotPtr = std::shared_ptr<WorkerSnapshot>;
 

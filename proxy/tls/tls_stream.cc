@@ -225,6 +225,9 @@ void TlsStreamImpl::FinishHandshake() {
     info_.server_name = std::move(state_.hello.server_name);
     X509* peer = SSL_get0_peer_certificate(ssl);
     if (peer != nullptr && SSL_get_verify_result(ssl) == X509_V_OK) {
+      X509_up_ref(peer);
+      if (auto certificate = Certificate::FromX509(X509Ptr(peer)); certificate)
+        info_.client_certificate = *std::move(certificate);
       BioPtr text(BIO_new(BIO_s_mem()));
       X509_NAME_print_ex(text.get(), X509_get_subject_name(peer), 0, XN_FLAG_RFC2253);
       char* bytes = nullptr;

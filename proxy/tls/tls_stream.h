@@ -9,6 +9,7 @@
 
 #include "proxy/event/event_loop.h"
 #include "proxy/net/stream.h"
+#include "proxy/tls/certificate.h"
 #include "proxy/tls/server_context.h"
 
 namespace genkan::tls {
@@ -22,6 +23,7 @@ struct HandshakeInfo {
   bool is_resumed = false;
   bool has_sent_staple = false;
   std::string client_subject;      // of a verified client certificate
+  CertificatePtr client_certificate;  // the same whole; null where there is none
 };
 
 class TlsStream : public net::Stream {

@@ -30,6 +30,11 @@ class FakeExchange final : public Exchange {
   }
 
   const ConnectionView& connection() const override { return view; }
+  std::string_view client_address() const override {
+    return conveyed_address.empty() ? view.client_address : std::string_view(conveyed_address);
+  }
+  bool is_from_trusted_proxy() const override { return is_trusted; }
+  MonotonicTime now() const override { return time; }
   http::RequestHead& request() override { return request_head; }
   http::ResponseHead& response() override { return response_head; }
   std::string id() const override { return "1.2/3"; }
@@ -46,7 +51,14 @@ class FakeExchange final : public Exchange {
     answers.push_back({status, std::move(head), std::move(body), std::string(answered_by)});
   }
   void ReplyStatus(int status, std::string_view answered_by) override {
-    answers.push_back({status, {}, "", std::string(answered_by)});
+    ReplyStatusWith(status, {}, answered_by);
+  }
+  void ReplyStatusWith(int status, const http::Headers& more,
+                       std::string_view answered_by) override {
+    http::ResponseHead head;
+    head.status = status;
+    head.headers = more;
+    answers.push_back({status, std::move(head), "", std::string(answered_by)});
   }
   void ForwardNow() override { ++forwards; }
   void Resume() override { ++resumes; }
@@ -60,6 +72,15 @@ class FakeExchange final : public Exchange {
     }
     return true;
   }
+  // Here it runs as what is offloaded does.
+  bool Compute(std::function<void()> work, std::function<void()> done) override {
+    return Offload(std::move(work), std::move(done));
+  }
+  void NoteUser(std::string_view user) override { noted_user = user; }
+  std::string_view user() const override { return noted_user; }
+  void NoteRequestId(std::string_view request_id) override { noted_request_id = request_id; }
+  std::string_view request_id() const override { return noted_request_id; }
+
   void RunOffloaded() {
     for (auto& [work, done] : std::exchange(offloaded, {})) {
       work();
@@ -73,6 +94,9 @@ class FakeExchange final : public Exchange {
   }
 
   ConnectionView view;
+  std::string conveyed_address, noted_user, noted_request_id;
+  bool is_trusted = false;
+  MonotonicTime time{std::chrono::hours(1)};
   http::RequestHead request_head;
   http::ResponseHead response_head;
   std::optional<std::string> normalized;  // otherwise the path as it is
@@ -94,6 +118,7 @@ class ModuleUnderTest {
   std::unique_ptr<ExchangeFilter> MakeFilter() { return module_->MakeFilter(*state_); }
   std::unique_ptr<CertificateWatcher> MakeWatcher() { return module_->MakeWatcher(); }
   unsigned hooks() const { return module_->hooks(); }
+  std::vector<WatchedFile*> files() const { return module_->files(); }
 
   std::vector<std::string> errors;
 

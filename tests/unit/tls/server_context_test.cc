@@ -191,6 +191,8 @@ TEST_P(BothVersions, RequiredClientCertificateIsVerified) {
   SSL_use_PrivateKey(pair.client.get(), person.key->get());
   ASSERT_TRUE(pair.Handshake()) << pair.client_error << " / " << pair.stream->error().detail;
   EXPECT_EQ(pair.stream->handshake().client_subject, "CN=Alice");
+  ASSERT_NE(pair.stream->handshake().client_certificate, nullptr);
+  EXPECT_EQ(pair.stream->handshake().client_certificate->der(), person.certificate->der());
 
   pair.Open();
   bool is_done = pair.Handshake();
@@ -213,6 +215,7 @@ TEST(ServerContext, RequestedClientCertificateMayBeMissing) {
   pair.Open();
   ASSERT_TRUE(pair.Handshake()) << pair.client_error;
   EXPECT_EQ(pair.stream->handshake().client_subject, "");
+  EXPECT_EQ(pair.stream->handshake().client_certificate, nullptr);
 }
 
 TEST(ServerContext, SitePolicyMayRaiseOrLowerTheVersion) {
