@@ -69,7 +69,14 @@ void PrintCertificate(const Json& certificate) {
   } else {
     Line("state", "NOT IN SERVICE: this site refuses TLS");
   }
-  Line("not taken", Text(certificate, "last_refusal"));
+  Line("files", Joined(List(certificate, "files"), ", "));
+  const std::string standing = Text(certificate, "last_refusal");
+  Line("not taken", standing);
+  if (standing.empty() && !Text(certificate, "refused_last").empty()) {
+    Line("refused", Text(certificate, "refusals") + " times, last on " +
+                        Text(certificate, "refused_last_at") + ": " +
+                        Text(certificate, "refused_last"));
+  }
   for (const Json& finding : List(certificate, "findings")) {
     if (finding.is_string()) Line("finding", EscapeControl(finding.get<std::string>()));
   }

@@ -128,6 +128,9 @@ CertificateStatus StatusOf(const CertEntry& entry, const CertLeaves& leaves, boo
   status.swaps = entry.swaps;
   status.last_refusal = entry.refusal;
   if (!entry.refusal.empty()) status.last_refusal_at = entry.refused_at;
+  status.refusals = entry.refusals;
+  status.refused_last = entry.last_refusal.reason;
+  status.refused_last_at = entry.last_refusal.at;
   for (const CertFinding& finding : findings) status.findings.push_back(finding.text);
   if (!entry.in_service) return status;
   const tls::Certificate& leaf = entry.in_service->leaf();

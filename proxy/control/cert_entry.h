@@ -36,6 +36,12 @@ struct CertEntry {
 
   std::string refusal;  // why what the files have is not in service; "" when it is
   WallTime refused_at{};
+  uint64_t refusals = 0;
+  // Also when good ones have followed.
+  struct Refusal {
+    std::string reason;
+    WallTime at{};
+  } last_refusal;
   bool is_last_good_tried = false;
   bool is_missing_told = false, is_expiry_told = false, is_unknown_root_told = false;
 };

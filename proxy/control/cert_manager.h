@@ -35,6 +35,9 @@ struct CertificateStatus {
   uint64_t swaps = 0;
   std::string last_refusal;           // why new files were not taken; "" when none stands
   WallTime last_refusal_at{};
+  uint64_t refusals = 0;
+  std::string refused_last;  // the newest refusal, also when good files have followed
+  WallTime refused_last_at{};
   std::vector<std::string> findings;  // warnings in words: "expires in 3 days", "does not cover www.example.com"
 };
 

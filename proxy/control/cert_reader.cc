@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/base/log.h"
+#include "proxy/tls/trust_profiles.h"
 #include "proxy/tls/trust_store.h"
 
 namespace genkan::control {
@@ -31,6 +32,7 @@ bool CertReader::LoadContext(const config::Certificates& wanted, bool again) {
     auto roots = tls::LoadTrustStore(wanted.trust_store);
     if (roots) {
       context_.roots = *std::move(roots);
+      LoadProfiles();
     } else {
       LOG_ERROR("trust_store", "error=\"{}\" going on with {} roots", roots.error().detail,
                 context_.roots.size());
@@ -44,6 +46,16 @@ bool CertReader::LoadContext(const config::Certificates& wanted, bool again) {
   has_context_ = true;
   is_pool_dirty_ = false;
   return true;
+}
+
+void CertReader::LoadProfiles() {
+  auto profiles = tls::LoadTrustProfiles("builtin", context_.roots);
+  if (profiles) {
+    context_.profiles = *std::move(profiles);
+  } else {
+    LOG_ERROR("trust_profiles", "error=\"{}\" going on with {}", profiles.error().detail,
+              context_.profiles.size());
+  }
 }
 
 void CertReader::OnFiles(const std::vector<std::string>& paths) {

@@ -38,6 +38,7 @@ class CertReader {
   const CertificateContext& context() const { return context_; }
 
  private:
+  void LoadProfiles();
   void OnFiles(const std::vector<std::string>& paths);
   void WatchFiles();
   void Read(CertSource& source);

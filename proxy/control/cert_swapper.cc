@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/base/log.h"
+#include "proxy/tls/rehearsal.h"
 
 namespace genkan::control {
 namespace {
@@ -11,6 +12,11 @@ namespace {
 constexpr Millis kStapleWait{10'000};  // of a swap for its first staple
 constexpr Millis kPendingLook{1'000};
 constexpr auto kMustStapleLimit = std::chrono::hours(1);
+
+// The way out of a refusal.
+constexpr std::string_view kForceHint = "genkan reload --force takes it all the same";
+constexpr std::string_view kRenewHint = "it has to be issued anew; force does not help";
+constexpr std::string_view kFilesHint = "read again at every change of the files, and every 5 s";
 
 void LogInService(const CertEntry& entry, bool is_swap, const std::string& objection,
                   bool is_forced) {
@@ -50,7 +56,7 @@ void CertSwapper::TakeReading(CertSource& source, std::vector<FoundCertificate> 
     if (!one.bundle && !is_named && !source.entries.empty() && found.size() == 1) {
       for (auto& entry : source.entries) {
         matched.insert(entry.get());
-        Refuse(*entry, one.error);
+        Refuse(*entry, one.error, kFilesHint);
       }
       continue;
     }
@@ -59,10 +65,10 @@ void CertSwapper::TakeReading(CertSource& source, std::vector<FoundCertificate> 
     has_good |= one.bundle != nullptr;
     if (StartFromLastGood(source, *entry, one, context)) continue;
     if (one.bundle) {
-      Consider(source, *entry, std::move(one));
+      Consider(source, *entry, std::move(one), context);
     } else {
       if (!entry->in_service) entry->files = one.files;
-      Refuse(*entry, one.error);
+      Refuse(*entry, one.error, kFilesHint);
     }
   }
   DropUnmatched(source, matched, has_good);
@@ -100,7 +106,7 @@ bool CertSwapper::StartFromLastGood(const CertSource& source, CertEntry& entry,
   last->files = found.files;
   options_.leaves.Watch(ViewOf(entry, last->bundle, last->issuer));
   PutInService(entry, *std::move(last), "", false);
-  Refuse(entry, reason);
+  Refuse(entry, reason, found.bundle ? kForceHint : kFilesHint);
   return true;
 }
 
@@ -117,7 +123,8 @@ void CertSwapper::DropUnmatched(CertSource& source, const std::set<const CertEnt
                  other->in_service->leaf().is_ecdsa() == entry->in_service->leaf().is_ecdsa();
         });
     if (entry->in_service && !is_replaced && !(source.is_reload && has_good)) {
-      Refuse(*entry, "its files are gone; what was read before is served until a reload");
+      Refuse(*entry, "its files are gone; what was read before is served until a reload",
+             "genkan reload drops it where another certificate of its entry is good");
       return false;
     }
     if (entry->in_service) LOG_INFO("cert_removed", "site={} name={}", entry->site, entry->name);
@@ -139,12 +146,44 @@ SwapInput CertSwapper::InputOf(const CertSource& source, const tls::BundlePtr& i
   return input;
 }
 
-void CertSwapper::Consider(const CertSource& source, CertEntry& entry, FoundCertificate found) {
-  const SwapDecision decision = DecideSwap(InputOf(source, entry.in_service, entry.chain, found));
+// Handshakes in memory: what each kind of client says to the candidate, and where it is no, what it
+// says to the one in service.
+void CertSwapper::Try(const CertSource& source, const CertEntry& entry,
+                      const tls::BundlePtr& candidate, const CertificateContext& context,
+                      SwapInput& input) const {
+  const server::SiteSpec& site = snapshot_->sites[source.site_index];
+  const tls::Rehearsed rehearsed =
+      tls::Rehearse(candidate, site.tls_policy, site.name, context.profiles, options_.clock);
+  input.handshake_failure = rehearsed.failure;
+  // Many clients mostly have one reason.
+  std::vector<std::pair<std::string, std::string>> lost;  // reason, clients
+  for (const tls::RehearsalVerdict& verdict : rehearsed.verdicts) {
+    if (verdict.is_accepted || !verdict.profile->Prove(entry.in_service->chain(), input.now))
+      continue;
+    auto same = std::find_if(lost.begin(), lost.end(),
+                             [&](const auto& one) { return one.first == verdict.reason; });
+    if (same == lost.end()) {
+      lost.emplace_back(verdict.reason, verdict.profile->client());
+    } else {
+      same->second += ", " + verdict.profile->client();
+    }
+  }
+  for (const auto& [reason, clients] : lost)
+    input.lost_clients.push_back(fmt::format("{} ({})", clients, reason));
+}
+
+void CertSwapper::Consider(const CertSource& source, CertEntry& entry, FoundCertificate found,
+                           const CertificateContext& context) {
+  SwapInput input = InputOf(source, entry.in_service, entry.chain, found);
+  SwapDecision decision = DecideSwap(input);
+  if (decision.takes() && entry.in_service) {
+    Try(source, entry, found.bundle, context, input);
+    decision = DecideSwap(input);
+  }
   const std::string problem = found.error;
   switch (decision.kind) {
     case SwapDecision::Kind::kRefuse:
-      return Refuse(entry, decision.reason);
+      return Refuse(entry, decision.reason, decision.can_be_forced ? kForceHint : kRenewHint);
     case SwapDecision::Kind::kNothingToDo:
       entry.pending.reset();
       entry.files = std::move(found.files);
@@ -156,15 +195,16 @@ void CertSwapper::Consider(const CertSource& source, CertEntry& entry, FoundCert
     case SwapDecision::Kind::kTakeWithError:
       if (!entry.in_service && StateOf(found.chain) == ChainState::kIncomplete &&
           !source.is_forced && config().certificates.incomplete_at_start == "refuse") {
-        return Refuse(entry, "its chain is incomplete (the certificate of " +
-                                 found.chain.missing_issuer +
-                                 " is missing), and incomplete_at_start is \"refuse\"");
+        return Refuse(entry,
+                      "its chain is incomplete (the certificate of " + found.chain.missing_issuer +
+                          " is missing), and incomplete_at_start is \"refuse\"",
+                      kForceHint);
       }
       Take(source, entry, std::move(found), decision);
       break;
   }
   // Taken or not, the operator is told of the file that cannot be read.
-  if (!problem.empty()) Refuse(entry, problem);
+  if (!problem.empty()) Refuse(entry, problem, kFilesHint);
 }
 
 void CertSwapper::Take(const CertSource& source, CertEntry& entry, FoundCertificate found,
@@ -183,14 +223,19 @@ void CertSwapper::Take(const CertSource& source, CertEntry& entry, FoundCertific
   CheckPending(entry);
 }
 
-void CertSwapper::Refuse(CertEntry& entry, const std::string& reason) {
+void CertSwapper::Refuse(CertEntry& entry, const std::string& reason, std::string_view hint) {
   if (entry.refusal == reason) return;
   entry.refusal = reason;
   entry.refused_at = options_.clock.Wall();
+  ++entry.refusals;
+  entry.last_refusal = {reason, entry.refused_at};
   if (entry.in_service || entry.pending) {
-    LOG_WARN("cert_refused", "site={} name={} reason=\"{}\"", entry.site, entry.name, reason);
+    LOG_WARN("cert_refused", "site={} name={} reason=\"{}\" serving={} hint=\"{}\"", entry.site,
+             entry.name, reason,
+             entry.in_service ? entry.in_service->leaf().serial_hex() : "nothing", hint);
   } else {
-    LOG_ERROR("cert_missing", "site={} name={} reason=\"{}\"", entry.site, entry.name, reason);
+    LOG_ERROR("cert_missing", "site={} name={} reason=\"{}\" hint=\"{}\"", entry.site, entry.name,
+              reason, hint);
   }
 }
 
@@ -214,7 +259,7 @@ void CertSwapper::CheckPending(CertEntry& entry) {
   if (options_.leaves.StateOf(sha).revocation == "revoked" && !entry.pending_is_forced &&
       options_.leaves.StateOf(ShaOf(entry.in_service)).revocation != "revoked") {
     entry.pending.reset();
-    return Refuse(entry, "it is revoked");
+    return Refuse(entry, "it is revoked", kForceHint);
   }
   if (WaitsForStaple(entry, *entry.pending)) {
     if (!pending_.is_running()) pending_.Start(kPendingLook);

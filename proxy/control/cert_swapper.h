@@ -47,10 +47,14 @@ class CertSwapper {
   void DropUnmatched(CertSource& source, const std::set<const CertEntry*>& matched, bool has_good);
   SwapInput InputOf(const CertSource& source, const tls::BundlePtr& in_service,
                     const tls::Chain& chain, const FoundCertificate& found) const;
-  void Consider(const CertSource& source, CertEntry& entry, FoundCertificate found);
+  void Consider(const CertSource& source, CertEntry& entry, FoundCertificate found,
+                const CertificateContext& context);
+  void Try(const CertSource& source, const CertEntry& entry, const tls::BundlePtr& candidate,
+           const CertificateContext& context, SwapInput& input) const;
   void Take(const CertSource& source, CertEntry& entry, FoundCertificate found,
             const SwapDecision& decision);
-  void Refuse(CertEntry& entry, const std::string& reason);
+  // `hint`: the way out.
+  void Refuse(CertEntry& entry, const std::string& reason, std::string_view hint);
   bool WaitsForStaple(const CertEntry& entry, const FoundCertificate& candidate) const;
   void CheckPending(CertEntry& entry);
   void PutInService(CertEntry& entry, FoundCertificate found, const std::string& objection,

@@ -9,6 +9,7 @@
 #include "proxy/config/config.h"
 #include "proxy/tls/certificate_bundle.h"
 #include "proxy/tls/chain_builder.h"
+#include "proxy/tls/trust_profile.h"
 
 namespace genkan::control {
 
@@ -26,6 +27,7 @@ std::unique_ptr<FileAccess> MakeDirectFileAccess();
 
 struct CertificateContext {
   std::vector<tls::CertificatePtr> roots;  // trust_store
+  std::vector<tls::TrustProfilePtr> profiles;  // kinds of clients that chains are proved against
   std::vector<tls::CertificatePtr> pool;   // [certificates] pool
   WallTime now;
 };

@@ -163,6 +163,15 @@ void AddCertificates(Families& families, const RunStatus& status) {
   add(MetricType::Counter, "genkan_certificate_swaps_total",
       "How often a new certificate took over.",
       [](const Certificate& c) { return static_cast<double>(c.swaps); });
+  add(MetricType::Gauge, "genkan_certificate_since_seconds",
+      "Since when this one is served, in seconds since 1970.",
+      [](const Certificate& c) -> std::optional<double> {
+        if (!c.is_in_service) return std::nullopt;
+        return InSeconds(c.since);
+      });
+  add(MetricType::Counter, "genkan_certificate_refusals_total",
+      "How often new files were not taken.",
+      [](const Certificate& c) { return static_cast<double>(c.refusals); });
   add(MetricType::Gauge, "genkan_certificate_refused",
       "1 while newer files are there that are not taken.",
       [](const Certificate& c) { return c.last_refusal.empty() ? 0.0 : 1.0; });

@@ -42,6 +42,9 @@ Json CertificateJson(const CertificateStatus& certificate, WallTime now) {
   json["swaps"] = certificate.swaps;
   json["last_refusal"] = certificate.last_refusal;
   json["last_refusal_at"] = TimeOrNull(certificate.last_refusal_at);
+  json["refusals"] = certificate.refusals;
+  json["refused_last"] = certificate.refused_last;
+  json["refused_last_at"] = TimeOrNull(certificate.refused_last_at);
   json["findings"] = certificate.findings;
   return json;
 }

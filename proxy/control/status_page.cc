@@ -107,6 +107,10 @@ void AddCertificate(std::string& html, const CertificateStatus& certificate, Wal
     AddRow(html, "not taken",
            certificate.last_refusal + " (" + FormatIso8601(certificate.last_refusal_at) + ")",
            "bad");
+  } else if (!certificate.refused_last.empty()) {
+    AddRow(html, "refused",
+           fmt::format("{} times, last on {}: {}", certificate.refusals,
+                       FormatIso8601(certificate.refused_last_at), certificate.refused_last));
   }
   for (const std::string& finding : certificate.findings) AddRow(html, "finding", finding, "warn");
   html += "</table></div>";

@@ -36,12 +36,6 @@ std::string Join(const std::vector<std::string>& words, std::string_view between
   return text;
 }
 
-// The one in service cannot do its work for much longer, or does not already.
-bool IsUrgent(const SwapSide& in_service, WallTime now) {
-  return in_service.is_revoked || in_service.must_renew ||
-         in_service.leaf->not_after() - now < kShortTime;
-}
-
 std::vector<std::string> Objections(const SwapInput& input) {
   const SwapSide &old = input.in_service, &candidate = input.candidate;
   std::vector<std::string> objections;
@@ -51,6 +45,12 @@ std::vector<std::string> Objections(const SwapInput& input) {
         candidate.chain_state == ChainState::kIncomplete
             ? "its chain is incomplete and the one in service is not"
             : "its chain ends at a root that no trust store has, unlike the one in service");
+  }
+  // What an incomplete chain costs is said already, or is what the operator allows.
+  if (!input.lost_clients.empty() && objections.empty() &&
+      candidate.chain_state != ChainState::kIncomplete) {
+    objections.push_back("it is refused by clients that take the one in service: " +
+                         Join(input.lost_clients, "; "));
   }
   if (input.may_be_half_written && candidate.chain_state != ChainState::kComplete &&
       candidate.chain.size() < old.chain.size()) {
@@ -71,6 +71,11 @@ std::vector<std::string> Objections(const SwapInput& input) {
 }
 
 }  // namespace
+
+bool IsUrgent(const SwapSide& in_service, WallTime now) {
+  return in_service.is_revoked || in_service.must_renew ||
+         in_service.leaf->not_after() - now < kShortTime;
+}
 
 ChainState StateOf(const tls::Chain& chain) {
   if (chain.is_complete) return ChainState::kComplete;
@@ -97,17 +102,19 @@ SwapDecision DecideSwap(const SwapInput& input) {
   if (candidate.leaf->not_after() <= input.now)
     return {Kind::kRefuse,
             "it has expired: not_after " + FormatIso8601(candidate.leaf->not_after())};
+  if (!input.handshake_failure.empty())
+    return {Kind::kRefuse, "no handshake succeeds with it: " + input.handshake_failure};
   if (candidate.leaf->not_before() > input.now + kSkew && !input.is_forced &&
       input.in_service.leaf->not_after() > input.now) {
     return {Kind::kRefuse,
-            "it is not yet valid: not_before " + FormatIso8601(candidate.leaf->not_before())};
+            "it is not yet valid: not_before " + FormatIso8601(candidate.leaf->not_before()), true};
   }
   auto objections = Objections(input);
   if (objections.empty()) return {Kind::kTake, ""};
   std::string reason = Join(objections, "; ");
   if (input.is_forced || IsUrgent(input.in_service, input.now))
     return {Kind::kTakeWithError, std::move(reason)};
-  return {Kind::kRefuse, std::move(reason)};
+  return {Kind::kRefuse, std::move(reason), true};
 }
 
 }  // namespace genkan::control

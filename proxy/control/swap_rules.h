@@ -34,6 +34,11 @@ struct SwapInput {
   bool serves_incomplete = false;    // incomplete_at_swap = "serve"
   bool may_be_half_written = false;  // a file that belongs to it could not be read in full
   bool is_forced = false;
+  // Of the handshakes in memory; both empty before they were tried.
+  std::string handshake_failure;  // no client gets through
+  // Kinds of clients that take the one in service and refuse the candidate, with the reason:
+  // "Android before 7.1.1 (CN=R3: unable to get local issuer certificate)".
+  std::vector<std::string> lost_clients;
 };
 
 struct SwapDecision {
@@ -42,10 +47,15 @@ struct SwapDecision {
   // Of kRefuse why, of kTakeWithError what would have been refused otherwise; short and the same
   // for the same case.
   std::string reason;
+  bool can_be_forced = false;  // of kRefuse: `genkan reload --force` takes it
   bool takes() const { return kind == Kind::kTake || kind == Kind::kTakeWithError; }
 };
 
 SwapDecision DecideSwap(const SwapInput& input);
+
+// The one in service cannot do its work for much longer, or does not already: revoked, to be
+// renewed now, expired, or less than a day left.
+bool IsUrgent(const SwapSide& in_service, WallTime now);
 
 // As Certificate::Covers, and for a site's own "*.example.com" the same name in the certificate.
 // "*" is covered by anything.

@@ -89,6 +89,13 @@ class CertificateSites {
     return static_cast<size_t>(std::count_if(
         log.begin(), log.end(), [&](const Line& line) { return line.event == event; }));
   }
+  // Of the newest such line.
+  std::string LoggedText(std::string_view event) const {
+    for (auto line = log.rbegin(); line != log.rend(); ++line) {
+      if (line->event == event) return line->text;
+    }
+    return {};
+  }
   // Some rounds of the loop, to show that nothing happens.
   void Pass(Millis time) {
     bool is_over = false;

@@ -1,6 +1,8 @@
 #include "tests/support/test_ca.h"
 
 #include <arpa/inet.h>
+#include <openssl/core_names.h>
+#include <openssl/param_build.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -177,6 +179,30 @@ tls::PrivateKeyPtr KeyFor(KeyKind kind, std::string_view label) {
 
 std::string Issued::pem() const { return ToPem(*certificate); }
 std::string Issued::key_pem() const { return ToPem(*key); }
+
+tls::PrivateKeyPtr KeyThatLies(const tls::PrivateKey& key) {
+  const tls::PrivateKeyPtr other = KeyFor(KeyKind::kEcdsa, "the private half of a key that lies");
+  BIGNUM* number = nullptr;
+  EVP_PKEY_get_bn_param(other->get(), OSSL_PKEY_PARAM_PRIV_KEY, &number);
+  unsigned char point[256];
+  size_t size = 0;
+  EVP_PKEY_get_octet_string_param(key.get(), OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point,
+                                  &size);
+  OSSL_PARAM_BLD* builder = OSSL_PARAM_BLD_new();
+  OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0);
+  OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_PRIV_KEY, number);
+  OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, size);
+  OSSL_PARAM* params = OSSL_PARAM_BLD_to_param(builder);
+  EVP_PKEY* made = nullptr;
+  EVP_PKEY_CTX* context = EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr);
+  EVP_PKEY_fromdata_init(context);
+  EVP_PKEY_fromdata(context, &made, EVP_PKEY_KEYPAIR, params);
+  EVP_PKEY_CTX_free(context);
+  OSSL_PARAM_free(params);
+  OSSL_PARAM_BLD_free(builder);
+  BN_free(number);
+  return std::make_shared<const tls::PrivateKey>(tls::EvpPkeyPtr(made));
+}
 
 Issued MakeRoot(CertificateOptions options) { return Make(nullptr, std::move(options), Role::kCa); }
 Issued MakeIntermediate(const Issued& issuer, CertificateOptions options) {

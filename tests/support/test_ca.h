@@ -46,6 +46,9 @@ struct Issued {
 };
 
 tls::PrivateKeyPtr KeyFor(KeyKind kind, std::string_view label);
+// An ECDSA key whose file has the public half of `key` beside another private one: every comparison
+// of public keys is content, no signature verifies.
+tls::PrivateKeyPtr KeyThatLies(const tls::PrivateKey& key);
 
 Issued MakeRoot(CertificateOptions options);
 // A CA certificate. A cross-sign: the same options under another issuer.

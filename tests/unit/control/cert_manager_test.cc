@@ -231,6 +231,52 @@ TEST(CertManager, RefusesAnOlderOneUnlessForced) {
   EXPECT_EQ(sites.Logged("cert_taken_anyway"), 1u);
 }
 
+TEST(CertManager, RefusesWhatNoHandshakeSucceedsWithForcedOrNot) {
+  CertificateSites sites;
+  Issued first = sites.Leaf({"a.test"}), second = sites.Leaf({"a.test"}, 1);
+  second.key = genkan::testing::KeyThatLies(*second.key);
+  sites.WriteLineage(sites.dir / "a", first);
+  sites.AddSite({"a.test"}, {sites.dir / "a"});
+  sites.Start();
+
+  sites.WriteLineage(sites.dir / "a", second);
+  sites.manager->ReadAgain(false);
+  EXPECT_THAT(sites.Refusal("a.test"), HasSubstr("no handshake succeeds"));
+  sites.manager->ReadAgain(true);
+
+  EXPECT_TRUE(sites.Serves("a.test", first));
+  EXPECT_EQ(sites.Logged("cert_refused"), 1u);
+  EXPECT_EQ(sites.LoggedText("cert_refused").find("--force"), std::string::npos)
+      << "it would not help";
+}
+
+TEST(CertManager, RefusesToLoseClientsAndTakesTheNextGoodOne) {
+  CertificateSites sites;
+  Issued first = sites.Leaf({"a.test"}), third = sites.Leaf({"a.test"}, 2);
+  CertificateOptions options = sites.Leaf({"a.test"}, 1).options;
+  options.extended_key_usage = "clientAuth";
+  options.serial = 0;
+  Issued second = sites.ca.LeafWith(options);
+  sites.WriteLineage(sites.dir / "a", first);
+  sites.AddSite({"a.test"}, {sites.dir / "a"});
+  sites.Start();
+
+  sites.WriteLineage(sites.dir / "a", second);
+  sites.manager->ReadAgain(false);
+  EXPECT_TRUE(sites.Serves("a.test", first));
+  EXPECT_THAT(sites.Refusal("a.test"), HasSubstr("clients that take the one in service"));
+  EXPECT_THAT(sites.LoggedText("cert_refused"), HasSubstr("genkan reload --force"));
+
+  sites.WriteLineage(sites.dir / "a", third);
+  sites.manager->ReadAgain(false);
+  EXPECT_TRUE(sites.Serves("a.test", third));
+  auto status = sites.StatusOf("a.test");
+  EXPECT_EQ(status.last_refusal, "") << "none stands";
+  EXPECT_EQ(status.refusals, 1u);
+  EXPECT_THAT(status.refused_last, HasSubstr("unsuitable certificate purpose"));
+  EXPECT_NE(status.refused_last_at, WallTime{});
+}
+
 TEST(CertManager, RefusesToLoseANameOfTheSite) {
   CertificateSites sites;
   Issued first = sites.Leaf({"a.test", "www.a.test"}), second = sites.Leaf({"a.test"}, 1);

@@ -28,6 +28,8 @@ struct Row {
   ChainState old_chain = ChainState::kComplete, new_chain = ChainState::kComplete;
   bool is_revoked = false, must_renew = false, is_forced = false, serves_incomplete = false;
   bool is_new_revoked = false;
+  const char* handshake_failure = "";
+  std::vector<std::string> lost_clients;
   Kind expected = Kind::kTake;
   const char* reason = "";
 };
@@ -147,6 +149,34 @@ TEST_F(SwapRules, Table) {
        .new_chain = ChainState::kIncomplete,
        .expected = Kind::kTakeWithError,
        .reason = "incomplete"},
+      {.what = "no handshake",
+       .new_dates = fresh,
+       .handshake_failure = "bad signature",
+       .expected = Kind::kRefuse,
+       .reason = "no handshake succeeds with it: bad signature"},
+      {.what = "no handshake, forced, for a revoked one",
+       .new_dates = fresh,
+       .is_revoked = true,
+       .is_forced = true,
+       .handshake_failure = "bad signature",
+       .expected = Kind::kRefuse,
+       .reason = "bad signature"},
+      {.what = "clients lost",
+       .new_dates = fresh,
+       .lost_clients = {"Android (no root)", "OpenSSL 1.0 (no path)"},
+       .expected = Kind::kRefuse,
+       .reason = "clients that take the one in service: Android (no root); OpenSSL 1.0 (no path)"},
+      {.what = "clients lost with a day to go",
+       .old_dates = {-30 * kDay, 23},
+       .new_dates = fresh,
+       .lost_clients = {"Android (no root)"},
+       .expected = Kind::kTakeWithError,
+       .reason = "Android"},
+      {.what = "clients lost to an incomplete chain, served all the same",
+       .new_dates = fresh,
+       .new_chain = ChainState::kIncomplete,
+       .serves_incomplete = true,
+       .lost_clients = {"all (no path)"}},
   };
   for (const Row& row : rows) {
     SwapInput input;
@@ -159,6 +189,8 @@ TEST_F(SwapRules, Table) {
     input.candidate.is_revoked = row.is_new_revoked;
     input.is_forced = row.is_forced;
     input.serves_incomplete = row.serves_incomplete;
+    input.handshake_failure = row.handshake_failure;
+    input.lost_clients = row.lost_clients;
 
     SwapDecision decision = DecideSwap(input);
 
@@ -174,6 +206,16 @@ TEST_F(SwapRules, TheSameAgainIsNothingToDo) {
   EXPECT_EQ(DecideSwap(input).kind, Kind::kNothingToDo);
   input.candidate.chain.push_back(ca_.root().certificate);
   EXPECT_EQ(DecideSwap(input).kind, Kind::kTake) << "the same leaf with another chain";
+}
+
+TEST_F(SwapRules, ForceIsTheWayOutOnlyWhereItHelps) {
+  SwapInput input;
+  input.now = now_;
+  input.in_service = Side(Leaf({}, {}), ChainState::kComplete);
+  input.candidate = Side(Leaf({}, {-60 * kDay, 30 * kDay}), ChainState::kComplete);
+  EXPECT_TRUE(DecideSwap(input).can_be_forced) << "older";
+  input.candidate = Side(Leaf({}, {-60 * kDay, -1}), ChainState::kComplete);
+  EXPECT_FALSE(DecideSwap(input).can_be_forced) << "expired";
 }
 
 TEST_F(SwapRules, NothingInServiceTakesAnything) {

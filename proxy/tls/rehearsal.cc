@@ -1,0 +1,175 @@
+#include "proxy/tls/rehearsal.h"
+
+#include <openssl/err.h>
+
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "proxy/tls/handshake_state.h"
+#include "proxy/tls/server_context.h"
+
+namespace genkan::tls {
+namespace {
+
+// Each step moves a flight; a whole handshake has four.
+constexpr int kMaxSteps = 32;
+// A flight with a chain of 64 certificates.
+constexpr size_t kPairBytes = 256 * 1024;
+
+class OneBundle final : public HandshakeDelegate {
+ public:
+  explicit OneBundle(BundlePtr bundle) : bundle_(std::move(bundle)) {}
+  HandshakeChoice OnClientHello(const ClientHello&) override {
+    HandshakeChoice choice;
+    choice.bundle = bundle_;
+    choice.session_context = std::string(32, 'r');
+    return choice;
+  }
+  bool IsRevokedLeaf(std::string_view) override { return false; }
+
+ private:
+  BundlePtr bundle_;
+};
+
+// What the client takes down of the server's certificates; it judges them afterwards.
+struct Seen {
+  const CertificateBundle* bundle = nullptr;
+  bool is_as_meant = false;
+};
+
+int OnServerChain(X509_STORE_CTX* context, void* argument) noexcept {
+  auto& seen = *static_cast<Seen*>(argument);
+  const auto& meant = seen.bundle->chain();
+  STACK_OF(X509)* sent = X509_STORE_CTX_get0_untrusted(context);
+  seen.is_as_meant = sk_X509_num(sent) == static_cast<int>(meant.size());
+  for (size_t i = 0; seen.is_as_meant && i < meant.size(); ++i)
+    seen.is_as_meant = X509_cmp(sk_X509_value(sent, static_cast<int>(i)), meant[i]->x509()) == 0;
+  return 1;
+}
+
+SslCtxPtr MakeClient(Seen& seen) {
+  SslCtxPtr context(SSL_CTX_new(TLS_client_method()));
+  if (!context) return context;
+  // What a client thinks of keys and signatures is its profile's to say.
+  SSL_CTX_set_security_level(context.get(), 0);
+  SSL_CTX_set_min_proto_version(context.get(), 0);
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_cert_verify_callback(context.get(), &OnServerChain, &seen);
+  SSL_CTX_set_tlsext_status_type(context.get(), TLSEXT_STATUSTYPE_ocsp);
+  return context;
+}
+
+bool HasStaple(SSL* client, const Staple& staple) {
+  const unsigned char* bytes = nullptr;
+  const long size = SSL_get_tlsext_status_ocsp_resp(client, &bytes);
+  return size == static_cast<long>(staple.der.size()) &&
+         std::memcmp(bytes, staple.der.data(), staple.der.size()) == 0;
+}
+
+// Why it fails; "" where it does not.
+std::string Drive(SSL* client, SSL* server) {
+  bool is_client_done = false, is_server_done = false;
+  auto step = [](SSL* ssl, bool& is_done) {
+    if (is_done) return true;
+    const int result = SSL_do_handshake(ssl);
+    is_done = result == 1;
+    const int error = is_done ? SSL_ERROR_NONE : SSL_get_error(ssl, result);
+    return is_done || error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
+  };
+  for (int i = 0; i < kMaxSteps && !(is_client_done && is_server_done); ++i) {
+    if (step(client, is_client_done) && step(server, is_server_done)) continue;
+    const std::string errors = TakeOpensslErrors();
+    return errors.empty() ? "it ends without a reason" : errors;
+  }
+  return is_client_done && is_server_done ? "" : "it does not come to an end";
+}
+
+struct Stage {
+  ServerContext& server;
+  SSL_CTX* client;
+  Seen& seen;
+  std::string name;
+};
+
+// One handshake; why it fails, "" where it does not.
+std::string PlayOnce(const Stage& stage, const BundlePtr& bundle, int version, const Clock& clock) {
+  OneBundle delegate(bundle);
+  HandshakeState server_state, client_state;
+  server_state.delegate = &delegate;
+  const SslPtr server(SSL_new(stage.server.get())), client(SSL_new(stage.client));
+  BIO *server_end = nullptr, *client_end = nullptr;
+  if (!server || !client || BIO_new_bio_pair(&server_end, kPairBytes, &client_end, kPairBytes) != 1)
+    return "no memory";
+  SSL_set_bio(server.get(), server_end, server_end);
+  SSL_set_bio(client.get(), client_end, client_end);
+  SSL_set_app_data(server.get(), &server_state);
+  SSL_set_app_data(client.get(), &client_state);
+  SSL_set_accept_state(server.get());
+  SSL_set_connect_state(client.get());
+  SSL_set_options(server.get(), SSL_OP_NO_TICKET);
+  SSL_set_max_proto_version(client.get(), version);
+  if (!stage.name.empty()) SSL_set_tlsext_host_name(client.get(), stage.name.c_str());
+  stage.seen.is_as_meant = false;
+  std::string failure = Drive(client.get(), server.get());
+  if (failure.empty() && !stage.seen.is_as_meant)
+    failure = "the chain that arrives is not the one that was meant";
+  const Staple* staple = bundle->staple().get();
+  if (failure.empty() && staple != nullptr && clock.Wall() < staple->next_update &&
+      !HasStaple(client.get(), *staple))
+    failure = "the staple does not arrive";
+  return failure;
+}
+
+// A name as a client sends it; of "*.example.com" one below it.
+std::string ClientName(std::string_view site_name) {
+  if (site_name == "*") return {};
+  if (site_name.starts_with("*.")) return "www" + std::string(site_name.substr(1));
+  return std::string(site_name);
+}
+
+RehearsalVerdict Judge(const TrustProfilePtr& profile, const CertificateBundle& bundle,
+                       WallTime now) {
+  auto verdict = profile->Judge(bundle.chain(), now);
+  if (!verdict) return {profile, false, verdict.error().detail};
+  if (verdict->is_accepted) return {profile, true, ""};
+  return {profile, false, verdict->subject + ": " + verdict->reason};
+}
+
+}  // namespace
+
+Rehearsed Rehearse(const BundlePtr& bundle, TlsPolicy policy, std::string_view server_name,
+                   const std::vector<TrustProfilePtr>& profiles, const Clock& clock) {
+  const ErrorQueueGuard guard;
+  Rehearsed rehearsed;
+  policy.client_certificates = TlsPolicy::ClientCertificates::kOff;
+  policy.client_ca.clear();
+  ServerContextOptions options;
+  options.policy = policy;
+  options.tickets_per_handshake = 0;
+  auto server = ServerContext::Make(options, nullptr, clock);
+  Seen seen{bundle.get()};
+  const SslCtxPtr client = MakeClient(seen);
+  if (!server || !client) {
+    rehearsed.failure = server ? "no memory" : server.error().detail;
+    return rehearsed;
+  }
+  const Stage stage{**server, client.get(), seen, ClientName(server_name)};
+  const bool has_tls12 = policy.profile != Profile::kModern && policy.min_version < TLS1_3_VERSION;
+  auto play = [&](bool is_modern, const std::string& who) {
+    const bool is_tls13 = is_modern || !has_tls12;
+    std::string failure =
+        PlayOnce(stage, bundle, is_tls13 ? TLS1_3_VERSION : TLS1_2_VERSION, clock);
+    if (!failure.empty() && rehearsed.failure.empty()) {
+      rehearsed.failure = fmt::format("TLS {} with {}: {}", is_tls13 ? "1.3" : "1.2", who, failure);
+    }
+  };
+  if (profiles.empty()) play(true, "any client");
+  for (const TrustProfilePtr& profile : profiles) {
+    play(profile->is_required(), profile->client());
+    rehearsed.verdicts.push_back(Judge(profile, *bundle, clock.Wall()));
+  }
+  return rehearsed;
+}
+
+}  // namespace genkan::tls

@@ -1,0 +1,37 @@
+// A bundle's first handshakes, in memory, before it serves anybody: the server side as listeners
+// have it, the client side as each trust profile. Finds what no look at files finds: a key that
+// does not sign for its certificate, one too weak for the policy, a chain that arrives otherwise
+// than it was meant. One handshake costs about a millisecond. Stateless; any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/base/clock.h"
+#include "proxy/tls/certificate_bundle.h"
+#include "proxy/tls/tls_policy.h"
+#include "proxy/tls/trust_profile.h"
+
+namespace genkan::tls {
+
+struct RehearsalVerdict {
+  TrustProfilePtr profile;
+  bool is_accepted = false;
+  std::string reason;  // "CN=R3: unable to get local issuer certificate"; "" for yes
+};
+
+struct Rehearsed {
+  // Why a handshake fails whatever the client trusts: "TLS 1.3 with a client of today: ee key too
+  // small"; "" where none does.
+  std::string failure;
+  std::vector<RehearsalVerdict> verdicts;  // in the profiles' order
+};
+
+// `policy`: the site's; who asks for client certificates is not asked for one here. A profile that
+// is required comes with TLS 1.3, the others with TLS 1.2 where the policy has it. Without profiles
+// one client comes that trusts everything.
+Rehearsed Rehearse(const BundlePtr& bundle, TlsPolicy policy, std::string_view server_name,
+                   const std::vector<TrustProfilePtr>& profiles, const Clock& clock);
+
+}  // namespace genkan::tls
