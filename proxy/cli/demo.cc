@@ -87,6 +87,8 @@ int RunDemo(int port) {
 
   control::RunOptions options;
   options.default_user = "nobody";
+  // The stage's files are nobody's, and its threads run.
+  options.has_keeper = false;
   options.load = [&stage](const std::vector<std::string_view>& modules) {
     return config::LoadConfigFile(stage.config_file(), modules);
   };

@@ -14,6 +14,7 @@ namespace genkan::control {
 namespace {
 
 constexpr std::string_view kJson = "application/json";
+constexpr unsigned kSocketMode = 0660;
 
 ServiceResponse Plain(int status, std::string text) {
   ServiceResponse response;
@@ -43,8 +44,9 @@ bool HasFlag(std::string_view query, std::string_view name) {
 
 }  // namespace
 
-Admin::Admin(event::EventLoop& loop, AdminTarget& target)
+Admin::Admin(event::EventLoop& loop, AdminTarget& target, SocketOpener& sockets)
     : target_(target),
+      sockets_(sockets),
       service_(loop, [this](const ServiceRequest& request) { return Answer(request); }) {}
 
 genkan::Status Admin::Listen(const std::vector<std::string>& addresses,
@@ -57,19 +59,15 @@ genkan::Status Admin::Listen(const std::vector<std::string>& addresses,
     auto address = net::Address::Parse(text);
     genkan::Status listening = address ? genkan::Status() : genkan::Status(PassOn(address));
     if (address) {
-      net::ListenOptions options;
-      options.backlog = 64;
-      options.has_reuse_port = false;
-      options.unix_mode = 0660;
       std::string path = address->is_unix() ? text.substr(text.find(':') + 1) : std::string();
       std::error_code error;
       if (!path.empty())
         std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
-      auto socket = net::Acceptor::OpenListener(*address, options);
+      auto socket = sockets_.Open(text, 1, kSocketMode);
       if (socket) {
-        auto local = net::Acceptor::LocalAddress(socket->get());
+        auto local = net::Acceptor::LocalAddress(socket->front().get());
         listening_.push_back(local ? *local : *address);
-        service_.Adopt(*std::move(socket));
+        service_.Adopt(std::move(socket->front()));
         if (!path.empty() && on_made) on_made(path);
       } else {
         listening = PassOn(socket, "cannot listen on {}", text);

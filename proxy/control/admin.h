@@ -9,6 +9,7 @@
 
 #include "proxy/base/result.h"
 #include "proxy/control/http_service.h"
+#include "proxy/control/socket_opener.h"
 #include "proxy/control/status.h"
 #include "proxy/event/event_loop.h"
 
@@ -34,7 +35,8 @@ class AdminTarget {
 
 class Admin {
  public:
-  Admin(event::EventLoop& loop, AdminTarget& target);
+  // `sockets` outlives it.
+  Admin(event::EventLoop& loop, AdminTarget& target, SocketOpener& sockets = DirectSocketOpener());
 
   // Listens at all of these; those of before are closed first, their connections go on. The first
   // error; the others are listened on all the same. The sockets' files and directories are made
@@ -52,6 +54,7 @@ class Admin {
   ServiceResponse Events();
 
   AdminTarget& target_;
+  SocketOpener& sockets_;
   HttpService service_;
   std::vector<std::string> addresses_;  // as configured
   std::vector<net::Address> listening_;

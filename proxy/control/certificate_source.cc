@@ -13,6 +13,7 @@
 #include <tuple>
 
 #include "proxy/base/text.h"
+#include "proxy/control/certificate_names.h"
 #include "proxy/net/fd.h"
 #include "proxy/tls/certificate_pool.h"
 
@@ -21,10 +22,6 @@ namespace {
 
 constexpr size_t kMaxFiles = 64;
 constexpr size_t kMaxMatches = 10'000;
-
-constexpr std::string_view kExtensions[] = {".pem", ".crt",   ".cer",    ".cert",     ".der",
-                                            ".p7b", ".p7c",   ".p12",    ".pfx",      ".key",
-                                            ".ca",  ".chain", ".bundle", ".ca-bundle"};
 
 std::string BaseName(std::string_view path) {
   while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
@@ -43,15 +40,6 @@ std::string Stem(std::string_view path) {
   size_t dot = name.find('.', 1);
   return dot == std::string::npos ? name : name.substr(0, dot);
 }
-
-bool LooksLikeCertificateFile(std::string_view path) {
-  std::string name = ToLower(BaseName(path));
-  if (name.empty() || name.front() == '.') return false;
-  return std::any_of(std::begin(kExtensions), std::end(kExtensions),
-                     [&](std::string_view extension) { return name.ends_with(extension); });
-}
-
-bool HasGlob(std::string_view path) { return path.find_first_of("*?[") != std::string_view::npos; }
 
 // The first part of the path that is closed to us, with whose it is: what an operator has to
 // change.
@@ -88,21 +76,7 @@ class DirectFileAccess final : public FileAccess {
     // O_NONBLOCK: a named pipe must not hold the control thread.
     net::Fd fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
     if (!fd.is_open()) return FailWith(path, errno);
-    struct stat info {};
-    if (fstat(fd.get(), &info) != 0) return FailWith(path, errno);
-    if (!S_ISREG(info.st_mode)) return Fail(ErrorCode::kInvalid, "{}: not a regular file", path);
-    std::string bytes;
-    bytes.reserve(static_cast<size_t>(std::max<off_t>(0, info.st_size)) % (max_bytes + 1));
-    char block[16 * 1024];
-    for (;;) {
-      ssize_t got = read(fd.get(), block, sizeof(block));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return FailWith(path, errno);
-      if (got == 0) return bytes;
-      bytes.append(block, static_cast<size_t>(got));
-      if (bytes.size() > max_bytes)
-        return Fail(ErrorCode::kTooLarge, "{}: more than {} bytes", path, max_bytes);
-    }
+    return ReadOpenFile(fd.get(), path, max_bytes);
   }
 
   Result<std::vector<std::string>> List(const std::string& directory) override {
@@ -504,6 +478,24 @@ std::string WithoutSlash(std::string path) {
 }
 
 }  // namespace
+
+Result<std::string> ReadOpenFile(int fd, const std::string& path, size_t max_bytes) {
+  struct stat info {};
+  if (fstat(fd, &info) != 0) return FailWith(path, errno);
+  if (!S_ISREG(info.st_mode)) return Fail(ErrorCode::kInvalid, "{}: not a regular file", path);
+  std::string bytes;
+  bytes.reserve(static_cast<size_t>(std::max<off_t>(0, info.st_size)) % (max_bytes + 1));
+  char block[16 * 1024];
+  for (;;) {
+    ssize_t got = read(fd, block, sizeof(block));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return FailWith(path, errno);
+    if (got == 0) return bytes;
+    bytes.append(block, static_cast<size_t>(got));
+    if (bytes.size() > max_bytes)
+      return Fail(ErrorCode::kTooLarge, "{}: more than {} bytes", path, max_bytes);
+  }
+}
 
 std::unique_ptr<FileAccess> MakeDirectFileAccess() { return std::make_unique<DirectFileAccess>(); }
 

@@ -13,7 +13,7 @@
 
 namespace genkan::control {
 
-// How files are reached: directly, or (later) through the keeper.
+// How files are reached: directly, or through the keeper. Any thread.
 class FileAccess {
  public:
   virtual ~FileAccess() = default;
@@ -24,6 +24,8 @@ class FileAccess {
   virtual std::vector<std::string> Glob(const std::string& pattern) = 0;
 };
 std::unique_ptr<FileAccess> MakeDirectFileAccess();
+// A file that is open already; `path` is for the words.
+Result<std::string> ReadOpenFile(int fd, const std::string& path, size_t max_bytes);
 
 struct CertificateContext {
   std::vector<tls::CertificatePtr> roots;  // trust_store

@@ -30,26 +30,10 @@ Result<std::vector<net::Fd>> ListenerSockets::OpenOne(const server::ListenerSpec
                                                       size_t workers) {
   if (auto given = service_manager_.FindSocket(spec.address))
     return Share(*std::move(given), workers);
-  net::ListenOptions options;
-  if (spec.address.is_unix()) {
-    auto socket = net::Acceptor::OpenListener(spec.address, options);
-    if (!socket) return PassOn(socket);
-    return Share(*std::move(socket), workers);
-  }
-  std::vector<net::Fd> sockets;
-  net::Address address = spec.address;
-  for (size_t i = 0; i < workers; ++i) {
-    options.must_be_free = i == 0;
-    auto socket = net::Acceptor::OpenListener(address, options);
-    if (!socket) return PassOn(socket);
-    if (i == 0 && address.port() == 0) {
-      auto local = net::Acceptor::LocalAddress(socket->get());
-      if (!local) return PassOn(local);
-      address.set_port(local->port());
-    }
-    sockets.push_back(*std::move(socket));
-  }
-  return sockets;
+  constexpr unsigned kMode = 0666;
+  auto sockets = opener_->Open(spec.config.address, workers, kMode);
+  if (!sockets || !spec.address.is_unix()) return sockets;
+  return Share(std::move(sockets->front()), workers);
 }
 
 tl::expected<ListenerSockets::PerWorker, std::vector<std::string>> ListenerSockets::Open(

@@ -9,6 +9,7 @@
 
 #include "proxy/base/result.h"
 #include "proxy/control/service_manager.h"
+#include "proxy/control/socket_opener.h"
 #include "proxy/control/supervisor.h"
 #include "proxy/server/snapshot.h"
 #include "proxy/server/worker.h"
@@ -21,6 +22,8 @@ class ListenerSockets {
   using PerWorker = std::vector<std::vector<server::ListenerSocket>>;
 
   explicit ListenerSockets(ServiceManager& service_manager) : service_manager_(service_manager) {}
+  // Who opens them; outlives this.
+  void SetOpener(SocketOpener& opener) { opener_ = &opener; }
 
   // The listeners that have no sockets yet. All or nothing: an error for each that cannot be
   // opened.
@@ -35,6 +38,7 @@ class ListenerSockets {
   Result<std::vector<net::Fd>> OpenOne(const server::ListenerSpec& spec, size_t workers);
 
   ServiceManager& service_manager_;
+  SocketOpener* opener_ = &DirectSocketOpener();
   std::map<uint32_t, net::Address> addresses_;  // by listener id
 };
 

@@ -11,57 +11,10 @@
 #include <cstring>
 #include <filesystem>
 
-#include "proxy/base/check.h"
 #include "proxy/base/log.h"
 #include "proxy/net/fd.h"
 
 namespace genkan::control {
-namespace {
-
-class PrivilegedFileAccess final : public FileAccess {
- public:
-  PrivilegedFileAccess(std::unique_ptr<FileAccess> direct, Privileges& privileges,
-                       const bool& is_start)
-      : direct_(std::move(direct)), privileges_(privileges), is_start_(is_start) {}
-
-  Result<std::string> Read(const std::string& path, size_t max_bytes) override {
-    AsRoot root(*this);
-    return direct_->Read(path, max_bytes);
-  }
-  Result<std::vector<std::string>> List(const std::string& directory) override {
-    AsRoot root(*this);
-    return direct_->List(directory);
-  }
-  std::vector<std::string> Glob(const std::string& pattern) override {
-    AsRoot root(*this);
-    return direct_->Glob(pattern);
-  }
-
- private:
-  class AsRoot {
-   public:
-    explicit AsRoot(PrivilegedFileAccess& access)
-        : privileges_(access.privileges_),
-          is_raised_(access.is_start_ && access.privileges_.will_drop()) {
-      if (is_raised_) privileges_.Raise();
-    }
-    ~AsRoot() {
-      // What was possible a moment ago is possible again.
-      if (is_raised_) GENKAN_CHECK(privileges_.Lower().has_value());
-    }
-
-   private:
-    Privileges& privileges_;
-    const bool is_raised_;
-  };
-
-  std::unique_ptr<FileAccess> direct_;
-  Privileges& privileges_;
-  const bool& is_start_;
-};
-
-}  // namespace
-
 Result<Privileges> Privileges::Choose(const std::string& user, const std::string& default_user) {
   Privileges chosen;
   if (geteuid() != 0) {
@@ -121,18 +74,6 @@ void Privileges::GiveAway(const std::string& path) const {
     LOG_WARN("chown_failed", "path={} error=\"{}\"", path, std::strerror(errno));
 }
 
-Status Privileges::Lower() {
-  if (!will_drop_) return {};
-  if (initgroups(user_.c_str(), gid_) != 0 || setegid(gid_) != 0 || seteuid(uid_) != 0)
-    return Fail(ErrorCode::kPermission, "cannot become {}: {}", user_, std::strerror(errno));
-  return {};
-}
-
-void Privileges::Raise() {
-  if (!will_drop_) return;
-  GENKAN_CHECK(seteuid(0) == 0 && setegid(0) == 0);
-}
-
 Status Privileges::ForbidNewPrivileges() const {
   if (will_drop_ && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     return Fail(ErrorCode::kPermission, "no_new_privs: {}", std::strerror(errno));
@@ -141,7 +82,6 @@ Status Privileges::ForbidNewPrivileges() const {
 
 Status Privileges::DropForGood() {
   if (!will_drop_) return {};
-  Raise();
   if (initgroups(user_.c_str(), gid_) != 0 || setresgid(gid_, gid_, gid_) != 0 ||
       setresuid(uid_, uid_, uid_) != 0)
     return Fail(ErrorCode::kPermission, "cannot become {}: {}", user_, std::strerror(errno));
@@ -150,15 +90,6 @@ Status Privileges::DropForGood() {
   // Private keys are in this memory: no debugger of that user, no core file.
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   return {};
-}
-
-bool Privileges::CanRead(const std::string& path) {
-  return faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) == 0;
-}
-
-std::unique_ptr<FileAccess> MakePrivilegedFileAccess(std::unique_ptr<FileAccess> direct,
-                                                     Privileges& privileges, const bool& is_start) {
-  return std::make_unique<PrivilegedFileAccess>(std::move(direct), privileges, is_start);
 }
 
 }  // namespace genkan::control

@@ -1,15 +1,12 @@
 // Which user the proxy runs as. Started as root it opens its sockets, becomes that user, and never
-// comes back; in between it may still read as root what only root may read. Main thread, at the
-// start.
+// comes back; what needs root later is the keeper's. Main thread, at the start.
 #pragma once
 
 #include <sys/types.h>
 
-#include <memory>
 #include <string>
 
 #include "proxy/base/result.h"
-#include "proxy/control/certificate_source.h"
 
 namespace genkan::control {
 
@@ -22,6 +19,8 @@ class Privileges {
   // There is a user to become.
   bool will_drop() const { return will_drop_; }
   const std::string& user() const { return user_; }
+  uid_t uid() const { return uid_; }
+  gid_t gid() const { return gid_; }
   // Something that a person should know; "" when all is well.
   const std::string& warning() const { return warning_; }
 
@@ -31,17 +30,11 @@ class Privileges {
   // Gives a file or socket that we have just made to the user.
   void GiveAway(const std::string& path) const;
 
-  // The effective user changes; Raise goes back.
-  Status Lower();
-  void Raise();
   // Fails where root could come back.
   Status DropForGood();
   // no_new_privs, where there is a user to become: without root there is nothing to give up, and a
   // hook may want sudo. Before any other thread: it holds for this one and those that it starts.
   Status ForbidNewPrivileges() const;
-
-  // Whether the user whom we dropped to can read a file. Before DropForGood, after Lower.
-  static bool CanRead(const std::string& path);
 
  private:
   bool will_drop_ = false;
@@ -49,9 +42,5 @@ class Privileges {
   gid_t gid_ = 0;
   std::string user_, warning_;
 };
-
-// Reads as root while the process still can, as itself afterwards.
-std::unique_ptr<FileAccess> MakePrivilegedFileAccess(std::unique_ptr<FileAccess> direct,
-                                                     Privileges& privileges, const bool& is_start);
 
 }  // namespace genkan::control

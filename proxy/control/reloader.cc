@@ -21,16 +21,20 @@ const ModuleEntry* FindBuiltinModule(std::string_view name) {
 config::OrErrors<Loaded> LoadSnapshot(const ConfigLoader& load, const server::Snapshot* before) {
   auto checked = load(BuiltinModuleNames());
   if (!checked) return tl::unexpected<std::vector<std::string>>(checked.error());
+  return LoadSnapshot(*std::move(checked), before);
+}
+
+config::OrErrors<Loaded> LoadSnapshot(config::Checked checked, const server::Snapshot* before) {
   std::vector<std::string> errors;
   std::vector<const ModuleEntry*> loaded;
-  const std::vector<std::string>& paths = checked->config.load_modules;
+  const std::vector<std::string>& paths = checked.config.load_modules;
   for (size_t i = 0; i < paths.size(); ++i) {
     auto entry = LoadModule(paths[i]);
     if (entry) {
       loaded.push_back(*entry);
       continue;
     }
-    auto at = checked->config.origins.Find(fmt::format("load_modules[{}]", i)).ToString();
+    auto at = checked.config.origins.Find(fmt::format("load_modules[{}]", i)).ToString();
     errors.push_back(at.empty() ? entry.error().detail : at + ": " + entry.error().detail);
   }
   if (!errors.empty()) return tl::unexpected<std::vector<std::string>>(std::move(errors));
@@ -40,10 +44,10 @@ config::OrErrors<Loaded> LoadSnapshot(const ConfigLoader& load, const server::Sn
     }
     return FindBuiltinModule(name);
   };
-  auto config = std::make_shared<const config::Config>(std::move(checked->config));
+  auto config = std::make_shared<const config::Config>(std::move(checked.config));
   auto snapshot = server::BuildSnapshot(std::move(config), find_module, before);
   if (!snapshot) return tl::unexpected<std::vector<std::string>>(snapshot.error());
-  return Loaded{*std::move(snapshot), std::move(checked->warnings)};
+  return Loaded{*std::move(snapshot), std::move(checked.warnings)};
 }
 
 std::vector<std::string> NeedRestart(const config::Config& before, const config::Config& now) {

@@ -22,6 +22,8 @@ struct Loaded {
 
 // The errors are lines with their positions. `before` may be null: see BuildSnapshot.
 config::OrErrors<Loaded> LoadSnapshot(const ConfigLoader& load, const server::Snapshot* before);
+// The same of a configuration that has been read.
+config::OrErrors<Loaded> LoadSnapshot(config::Checked checked, const server::Snapshot* before);
 
 std::vector<std::string_view> BuiltinModuleNames();
 const ModuleEntry* FindBuiltinModule(std::string_view name);

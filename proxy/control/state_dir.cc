@@ -78,6 +78,12 @@ std::string StateDir::Load(std::string_view folder, std::string_view name) {
   auto key = fmt::format("{}/{}", folder, name);
   auto it = memory_.find(key);
   if (it != memory_.end()) return it->second;
+  if (auto store = stores_.find(folder); store != stores_.end()) {
+    auto bytes = store->second->Load(std::string(name));
+    if (bytes) return *std::move(bytes);
+    LOG_WARN("state_read_failed", "path={}/{} error=\"{}\"", path_, key, bytes.error().detail);
+    return {};
+  }
   return ReadWhole(path_ + "/" + key);
 }
 
@@ -85,7 +91,9 @@ void StateDir::Save(std::string_view folder, std::string_view name, std::string_
   GENKAN_CHECK(IsPlainName(folder) && IsPlainName(name));
   memory_[fmt::format("{}/{}", folder, name)] = std::string(bytes);
   if (!is_writable_) return;
-  auto written = WriteFile(std::string(folder), std::string(name), bytes);
+  auto store = stores_.find(folder);
+  auto written = store != stores_.end() ? store->second->Save(std::string(name), bytes)
+                                        : WriteFile(std::string(folder), std::string(name), bytes);
   if (!written && !has_warned_) {
     has_warned_ = true;
     LOG_WARN("state_write_failed", "path={}/{}/{} error=\"{}\" it is kept in memory", path_, folder,

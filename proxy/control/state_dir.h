@@ -2,6 +2,7 @@
 // where it cannot be written genkan warns and goes on in memory. Control thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,6 +12,15 @@
 #include "proxy/net/fd.h"
 
 namespace genkan::control {
+
+// A folder of it that somebody else keeps.
+class FolderStore {
+ public:
+  virtual ~FolderStore() = default;
+  // "" where there is none.
+  virtual Result<std::string> Load(const std::string& name) = 0;
+  virtual Status Save(const std::string& name, std::string_view bytes) = 0;
+};
 
 class StateDir {
  public:
@@ -23,6 +33,9 @@ class StateDir {
   // Replaces the file atomically (0600, fsync, rename).
   void Save(std::string_view folder, std::string_view name, std::string_view bytes);
 
+  // From now on this folder is read and written by `store`, which outlives this.
+  void Delegate(const std::string& folder, FolderStore& store) { stores_[folder] = &store; }
+
   bool is_writable() const { return is_writable_; }
   const std::string& path() const { return path_; }
 
@@ -34,6 +47,7 @@ class StateDir {
   bool is_writable_ = false;
   bool has_warned_ = false;
   net::Fd lock_;
+  std::map<std::string, FolderStore*, std::less<>> stores_;
   std::map<std::string, std::string> memory_;  // "ocsp/ab12…" -> bytes
 };
 

@@ -13,11 +13,13 @@
 #include <thread>
 
 #include "proxy/base/log.h"
+#include "proxy/base/text.h"
 #include "proxy/config/module_table.h"
 #include "proxy/config/state_dir.h"
 #include "proxy/control/admin.h"
 #include "proxy/control/cert_manager.h"
 #include "proxy/control/fetcher.h"
+#include "proxy/control/keeper_process.h"
 #include "proxy/control/listener_sockets.h"
 #include "proxy/control/module_files.h"
 #include "proxy/control/privileges.h"
@@ -67,16 +69,17 @@ class Supervisor final : public AdminTarget {
  private:
   enum class State { kStarting, kServing, kDraining };
 
+  Errors StartKeeperFor(const config::Checked& checked);
   Errors StartLogs();
   Errors StartAdmin();
   Errors StartState();
   void StartWorkers();
   Errors StartCertificates();
-  void WarnOfUnreadableFiles();
   void WatchSignals();
   void BeginToServe();
 
   void Publish(tls::CertStorePtr store, std::shared_ptr<const std::vector<std::string>> revoked);
+  Errors ReloadKeeper();
   Errors TakeOver(server::SnapshotPtr snapshot, bool force);
   void OnHangUp();
   void OnStopSignal(const char* name);
@@ -84,6 +87,8 @@ class Supervisor final : public AdminTarget {
   void Stop(bool now);
   void BeginDrain();
   bool AreWorkersAlive();
+  FileAccess& files() { return keeper_ ? keeper_->files() : *direct_files_; }
+  void TellKeeperOfLog();
 
   RunOptions options_;
   // In the order in which they are needed; destroyed in reverse.
@@ -91,16 +96,17 @@ class Supervisor final : public AdminTarget {
   ServiceManager service_manager_;
   ListenerSockets sockets_;
   Privileges privileges_;
-  bool is_reading_as_root_ = true;
+  std::unique_ptr<KeeperClient> keeper_;  // null: everything works directly
   std::unique_ptr<server::AccessLog> access_log_;
   std::unique_ptr<event::BlockingPool> blocking_;
   server::AddressLimiter addresses_;
+  std::string state_path_;
   std::unique_ptr<StateDir> state_dir_;
   std::unique_ptr<server::WorkerShared> shared_;
   server::SnapshotPtr snapshot_;
   ListenerSockets::PerWorker waiting_sockets_;  // until it serves
   std::vector<std::unique_ptr<server::Worker>> workers_;
-  std::unique_ptr<FileAccess> files_;
+  const std::unique_ptr<FileAccess> direct_files_ = MakeDirectFileAccess();
   std::unique_ptr<Fetcher> fetcher_;
   std::vector<std::unique_ptr<Module>> watcher_modules_;
   std::unique_ptr<CertManager> certificates_;
@@ -140,15 +146,19 @@ Supervisor::~Supervisor() {
 // ---- start
 
 Errors Supervisor::Start() {
-  auto loaded = LoadSnapshot(options_.load, nullptr);
+  auto checked = options_.load(BuiltinModuleNames());
+  if (!checked) return checked.error();
+  auto privileges = Privileges::Choose(checked->config.user, options_.default_user);
+  if (!privileges) return {privileges.error().detail};
+  privileges_ = *std::move(privileges);
+  state_path_ = config::StateDir(checked->config, geteuid() == 0, config::ProcessEnvironment());
+  if (Errors errors = StartKeeperFor(*checked); !errors.empty()) return errors;
+  if (auto forbidden = privileges_.ForbidNewPrivileges(); !forbidden)
+    return {forbidden.error().detail};
+  auto loaded = LoadSnapshot(*std::move(checked), nullptr);
   if (!loaded) return loaded.error();
   snapshot_ = loaded->snapshot;
   const config::Config& config = *snapshot_->config;
-  auto privileges = Privileges::Choose(config.user, options_.default_user);
-  if (!privileges) return {privileges.error().detail};
-  privileges_ = *std::move(privileges);
-  if (auto forbidden = privileges_.ForbidNewPrivileges(); !forbidden)
-    return {forbidden.error().detail};
 
   if (Errors errors = StartLogs(); !errors.empty()) return errors;
   for (const std::string& warning : loaded->warnings) LOG_WARN("config_warning", "{}", warning);
@@ -166,10 +176,24 @@ Errors Supervisor::Start() {
     LOG_WARN("activation_socket_unused", "address={} no [[listener]] has this address", address);
 
   if (Errors errors = StartAdmin(); !errors.empty()) return errors;
+  privileges_.PrepareDirectory(state_path_, 0700);
+  if (auto dropped = privileges_.DropForGood(); !dropped) return {dropped.error().detail};
   if (Errors errors = StartState(); !errors.empty()) return errors;
   StartWorkers();
   if (Errors errors = StartCertificates(); !errors.empty()) return errors;
   WatchSignals();
+  return {};
+}
+
+// Before anything that has threads: of what a fork copies, only the thread that forks goes on.
+Errors Supervisor::StartKeeperFor(const config::Checked& checked) {
+  if (!privileges_.will_drop() || !options_.has_keeper) return {};
+  auto load = [load = options_.load] { return load(BuiltinModuleNames()); };
+  auto keeper = StartKeeper(
+      {checked.config, load, state_path_, privileges_.uid(), privileges_.gid()});
+  if (!keeper) return {keeper.error().detail};
+  keeper_ = *std::move(keeper);
+  sockets_.SetOpener(keeper_->sockets());
   return {};
 }
 
@@ -183,12 +207,14 @@ Errors Supervisor::StartLogs() {
   access_log_ = *std::move(access_log);
   if (IsFile(config.log.output)) privileges_.GiveAway(config.log.output);
   if (IsFile(config.access_log.output)) privileges_.GiveAway(config.access_log.output);
+  TellKeeperOfLog();
   return {};
 }
 
 Errors Supervisor::StartAdmin() {
   const config::Admin& settings = snapshot_->config->admin;
-  admin_ = std::make_unique<Admin>(loop_, *this);
+  admin_ = std::make_unique<Admin>(loop_, *this,
+                                   keeper_ ? keeper_->sockets() : DirectSocketOpener());
   for (const std::string& address : settings.listen) {
     if (!address.starts_with("unix:")) continue;
     auto folder = std::filesystem::path(address.substr(5)).parent_path();
@@ -204,13 +230,10 @@ Errors Supervisor::StartAdmin() {
 }
 
 Errors Supervisor::StartState() {
-  const config::Config& config = *snapshot_->config;
-  std::string path = config::StateDir(config, geteuid() == 0, config::ProcessEnvironment());
-  privileges_.PrepareDirectory(path, 0700);
-  if (auto lowered = privileges_.Lower(); !lowered) return {lowered.error().detail};
-  auto state = StateDir::Open(path);
+  auto state = StateDir::Open(state_path_);
   if (!state) return {state.error().detail};
   state_dir_ = *std::move(state);
+  if (keeper_) state_dir_->Delegate("last_good", keeper_->last_good());
   return {};
 }
 
@@ -225,15 +248,15 @@ void Supervisor::StartWorkers() {
 
 Errors Supervisor::StartCertificates() {
   const config::Config& config = *snapshot_->config;
-  tickets_ = std::make_unique<TicketRotator>(loop_, [this](const tls::TicketKeysPtr& keys) {
+  tickets_ = std::make_unique<TicketRotator>(loop_, files(), [this](const tls::TicketKeysPtr& keys) {
     for (auto& worker : workers_) worker->ApplyTicketKeys(keys);
   });
-  files_ = MakePrivilegedFileAccess(MakeDirectFileAccess(), privileges_, is_reading_as_root_);
   certificates_ = CertManager::Make(
-      {loop_, *fetcher_, *state_dir_, *files_, SystemClock(),
+      {loop_, *fetcher_, *state_dir_, files(), SystemClock(),
        [this](tls::CertStorePtr store, std::shared_ptr<const std::vector<std::string>> revoked) {
          Publish(std::move(store), std::move(revoked));
-       }});
+       },
+       keeper_ ? keeper_->view() : event::DirectFileView()});
   const ModuleEntry* stapling = FindBuiltinModule("ocsp_stapling");
   if (config.ocsp.enabled && stapling != nullptr) {
     auto module = stapling->make();
@@ -243,34 +266,13 @@ Errors Supervisor::StartCertificates() {
     if (auto watcher = module->MakeWatcher()) certificates_->AddWatcher(std::move(watcher));
     watcher_modules_.push_back(std::move(module));
   }
-  privileges_.Raise();
   auto tickets = tickets_->Configure(config.tls.ticket_keys);
-  if (auto lowered = privileges_.Lower(); !lowered) return {lowered.error().detail};
   if (!tickets) return {tickets.error().detail};
 
   // Everything is read at once; whoever is told later that all is ready finds the workers running.
   certificates_->Apply(snapshot_, [this] { loop_.Post([this] { BeginToServe(); }); });
-  WarnOfUnreadableFiles();
-  is_reading_as_root_ = false;
-  if (auto dropped = privileges_.DropForGood(); !dropped) return {dropped.error().detail};
   for (auto& worker : workers_) worker->Start();
   return {};
-}
-
-void Supervisor::WarnOfUnreadableFiles() {
-  if (!privileges_.will_drop()) return;
-  for (const CertificateStatus& certificate : certificates_->Status()) {
-    for (const std::string& file : certificate.files) {
-      if (Privileges::CanRead(file)) continue;
-      LOG_WARN(
-          "certificate_unreadable",
-          "site={} file={} only root can read it, and the proxy runs as {}: it serves what was "
-          "read at the start, but a renewed one will not be seen; let that user read it (a "
-          "deploy hook that chgrps), or restart after a renewal",
-          certificate.site, file, privileges_.user());
-      break;
-    }
-  }
 }
 
 void Supervisor::WatchSignals() {
@@ -322,10 +324,11 @@ AdminTarget::ReloadResult Supervisor::Reload(bool force) {
   Errors errors;
   if (!loaded) {
     errors = loaded.error();
-  } else {
+  } else if (errors = ReloadKeeper(); errors.empty()) {
     auto restart = NeedRestart(*snapshot_->config, *loaded->snapshot->config);
     errors = TakeOver(loaded->snapshot, force);
     if (errors.empty()) {
+      if (keeper_) keeper_->Commit();
       for (const std::string& warning : loaded->warnings) LOG_WARN("config_warning", "{}", warning);
       for (const std::string& key : restart)
         LOG_WARN("config_warning", "the change of {} is taken at the next start", key);
@@ -335,6 +338,16 @@ AdminTarget::ReloadResult Supervisor::Reload(bool force) {
   for (const std::string& error : errors) LOG_ERROR("reload_failed", "{}", error);
   if (errors.empty()) LOG_INFO("reloaded", "generation={} force={}", snapshot_->generation, force);
   return {true, std::move(errors)};
+}
+
+// It reads the file itself: that we say so lets it open nothing.
+Errors Supervisor::ReloadKeeper() {
+  if (!keeper_) return {};
+  auto reloaded = keeper_->Reload();
+  if (reloaded) return {};
+  Errors errors;
+  for (std::string_view line : Split(reloaded.error().detail, '\n')) errors.emplace_back(line);
+  return errors;
 }
 
 // All or nothing: what can fail comes first, and is taken back when something after it fails.
@@ -365,6 +378,7 @@ Errors Supervisor::TakeOver(server::SnapshotPtr snapshot, bool force) {
 
   // From here on nothing fails.
   snapshot_ = std::move(snapshot);
+  TellKeeperOfLog();
   configured_ = SystemClock().Wall();
   sockets_.Keep(*snapshot_);
   holds_store_back_ = true;
@@ -386,6 +400,13 @@ Errors Supervisor::TakeOver(server::SnapshotPtr snapshot, bool force) {
   return {};
 }
 
+void Supervisor::TellKeeperOfLog() {
+  if (!keeper_) return;
+  const config::Log& log = snapshot_->config->log;
+  if (auto told = keeper_->SetLog(log.level, log.output); !told)
+    LOG_WARN("keeper_log", "error=\"{}\"", told.error().detail);
+}
+
 void Supervisor::OnHangUp() {
   ReloadResult result = Reload(false);
   if (!result.is_possible) LOG_WARN("reload_ignored", "{}", result.errors.front());
@@ -393,6 +414,7 @@ void Supervisor::OnHangUp() {
 
 void Supervisor::ReopenLogs() {
   if (auto log = ReopenLog(); !log) LOG_ERROR("log_reopen_failed", "{}", log.error().detail);
+  TellKeeperOfLog();
   auto access_log = access_log_->Reopen();
   if (!access_log) LOG_ERROR("access_log_reopen_failed", "{}", access_log.error().detail);
   LOG_INFO("logs_reopened", "signal=SIGUSR1");

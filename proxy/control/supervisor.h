@@ -26,6 +26,9 @@ struct RunOptions {
   std::function<void(const std::vector<ListenerStatus>&)> on_ready;
   // root that the configuration gives no `user` drops to this one; "" = genkan.
   std::string default_user;
+  // root that becomes another user leaves a keeper behind. False: where everything is readable for
+  // that user, and there are threads already.
+  bool has_keeper = true;
 };
 
 // Serves until a signal or `genkan stop` ends it. The process's exit code: 0, or 2 where it could

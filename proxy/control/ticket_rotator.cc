@@ -1,27 +1,10 @@
 #include "proxy/control/ticket_rotator.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "proxy/base/log.h"
 
 namespace genkan::control {
-namespace {
-
-Result<std::string> ReadKeyFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Fail(ErrorCode::kNotFound, "ticket_keys: {}: {}", path, std::strerror(errno));
-  std::string bytes(TicketRotator::kBytesPerKey * tls::TicketKeys::kAccepted + 1, '\0');
-  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  bytes.resize(static_cast<size_t>(file.gcount()));
-  return bytes;
-}
-
-}  // namespace
-
 Result<tls::TicketKeysPtr> ParseTicketKeys(std::string_view bytes) {
   constexpr size_t kSize = TicketRotator::kBytesPerKey;
   if (bytes.empty() || bytes.size() % kSize != 0 ||
@@ -42,9 +25,9 @@ Result<tls::TicketKeysPtr> ParseTicketKeys(std::string_view bytes) {
   return tls::TicketKeysPtr(std::make_shared<tls::TicketKeys>(std::move(keys)));
 }
 
-TicketRotator::TicketRotator(event::EventLoop& loop,
+TicketRotator::TicketRotator(event::EventLoop& loop, FileAccess& files,
                              std::function<void(tls::TicketKeysPtr)> publish)
-    : publish_(std::move(publish)), timer_(loop, [this] { Rotate(); }) {}
+    : files_(files), publish_(std::move(publish)), timer_(loop, [this] { Rotate(); }) {}
 
 Status TicketRotator::Configure(const std::string& source) {
   if (source == "rotate") {
@@ -53,8 +36,8 @@ Status TicketRotator::Configure(const std::string& source) {
     Rotate();
     return {};
   }
-  auto bytes = ReadKeyFile(source);
-  if (!bytes) return PassOn(bytes);
+  auto bytes = files_.Read(source, kBytesPerKey * tls::TicketKeys::kAccepted);
+  if (!bytes) return PassOn(bytes, "ticket_keys");
   auto keys = ParseTicketKeys(*bytes);
   if (!keys) return PassOn(keys, "ticket_keys: {}", source);
   timer_.Cancel();

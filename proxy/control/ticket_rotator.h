@@ -6,6 +6,7 @@
 #include <string>
 
 #include "proxy/base/result.h"
+#include "proxy/control/certificate_source.h"
 #include "proxy/event/event_loop.h"
 #include "proxy/event/timer.h"
 #include "proxy/tls/ticket_keys.h"
@@ -19,7 +20,8 @@ class TicketRotator {
   // encrypts.
   static constexpr size_t kBytesPerKey = 80;
 
-  TicketRotator(event::EventLoop& loop, std::function<void(tls::TicketKeysPtr)> publish);
+  TicketRotator(event::EventLoop& loop, FileAccess& files,
+                std::function<void(tls::TicketKeysPtr)> publish);
 
   // "rotate", or the path of a file. Publishes at once where the keys are new; a file is read again
   // each time.
@@ -28,6 +30,7 @@ class TicketRotator {
  private:
   void Rotate();
 
+  FileAccess& files_;
   std::function<void(tls::TicketKeysPtr)> publish_;
   std::string source_;
   tls::TicketKeysPtr keys_;

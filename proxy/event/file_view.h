@@ -1,6 +1,6 @@
 // How a FileWatcher looks at paths: directly, or through a process that may see more than this one.
-// Whoever asks for a watch owns the inotify descriptor and reads its events; who adds the watch needs
-// the rights. Watcher's thread; implementations say what else they allow.
+// Whoever asks for a watch owns the inotify descriptor and reads its events; who adds the watch
+// needs the rights. Watcher's thread; implementations say what else they allow.
 #pragma once
 
 #include <string>

@@ -31,7 +31,8 @@ TEST(TicketKeys, MoreThanAreAcceptedAreRefused) {
 TEST(TicketRotator, PublishesOnceForTheSameSetting) {
   event::EventLoop loop;
   int published = 0;
-  TicketRotator rotator(loop, [&](const tls::TicketKeysPtr&) { ++published; });
+  auto files = MakeDirectFileAccess();
+  TicketRotator rotator(loop, *files, [&](const tls::TicketKeysPtr&) { ++published; });
   ASSERT_TRUE(rotator.Configure("rotate"));
   ASSERT_TRUE(rotator.Configure("rotate"));
   EXPECT_EQ(published, 1);
@@ -40,7 +41,8 @@ TEST(TicketRotator, PublishesOnceForTheSameSetting) {
 TEST(TicketRotator, AMissingFileKeepsTheKeys) {
   event::EventLoop loop;
   tls::TicketKeysPtr last;
-  TicketRotator rotator(loop, [&](tls::TicketKeysPtr keys) { last = std::move(keys); });
+  auto files = MakeDirectFileAccess();
+  TicketRotator rotator(loop, *files, [&](tls::TicketKeysPtr keys) { last = std::move(keys); });
   ASSERT_TRUE(rotator.Configure("rotate"));
   tls::TicketKeysPtr before = last;
   EXPECT_FALSE(rotator.Configure("/nonexistent/tickets"));

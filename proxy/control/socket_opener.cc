@@ -1,0 +1,45 @@
+#include "proxy/control/socket_opener.h"
+
+#include "proxy/net/acceptor.h"
+
+namespace genkan::control {
+namespace {
+
+class Direct final : public SocketOpener {
+ public:
+  Result<std::vector<net::Fd>> Open(const std::string& address, size_t count,
+                                    unsigned unix_mode) override {
+    auto parsed = net::Address::Parse(address);
+    if (!parsed) return PassOn(parsed);
+    return OpenListenerSockets(*parsed, count, unix_mode);
+  }
+};
+
+}  // namespace
+
+SocketOpener& DirectSocketOpener() {
+  static Direct direct;
+  return direct;
+}
+
+Result<std::vector<net::Fd>> OpenListenerSockets(const net::Address& wanted, size_t count,
+                                                 unsigned unix_mode) {
+  net::ListenOptions options;
+  options.unix_mode = unix_mode;
+  std::vector<net::Fd> sockets;
+  net::Address address = wanted;
+  for (size_t i = 0; i < (wanted.is_unix() ? 1 : count); ++i) {
+    options.must_be_free = i == 0;
+    auto socket = net::Acceptor::OpenListener(address, options);
+    if (!socket) return PassOn(socket);
+    if (i == 0 && address.is_ip() && address.port() == 0) {
+      auto local = net::Acceptor::LocalAddress(socket->get());
+      if (!local) return PassOn(local);
+      address.set_port(local->port());
+    }
+    sockets.push_back(*std::move(socket));
+  }
+  return sockets;
+}
+
+}  // namespace genkan::control

@@ -1,0 +1,254 @@
+"""Started as root, serving as nobody: what only root may read is watched and read by the keeper, and nothing else."""
+
+import os
+import signal
+import socket
+import struct
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from support.ca import Lineage
+from support.clients import curl, served_serial
+from support.eventually import eventually
+from support.genkan import LISTENERS, Genkan
+from support.stolen import (DONE, ERROR, LIST, LISTEN, READ_FILE, RUN_HOOK, SAVE_GOOD, STATE, StolenSocket, children,
+                            uids)
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root has privileges to drop")
+
+NOBODY = 65534
+CONFIG = 'user = "nobody"\n' + LISTENERS + """
+[[site]]
+names        = ["a.test"]
+certificates = ["{lineage}"]
+upstream     = "{upstream}"
+"""
+
+
+@pytest.fixture(name="folder")
+def _folder():
+    """pytest's own folders are closed to other users, and an unprivileged proxy has to get to its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+def root_only(lineage):
+    """As certbot leaves it: live/ and archive/ are 0700, the key is 0600."""
+    for folder in (lineage.path.parent, lineage.archive.parent):
+        folder.chmod(0o700)
+
+
+@pytest.fixture(name="lineage")
+def _lineage(ca, folder):
+    lineage = Lineage(folder, "a.test", ca.issue("a.test"))
+    root_only(lineage)
+    return lineage
+
+
+@pytest.fixture(name="genkan")
+def _genkan(lineage, folder, origin):
+    with Genkan(folder, CONFIG.format(lineage=lineage.path, upstream=origin.url)) as genkan:
+        yield genkan
+
+
+def keeper_of(genkan):
+    """Its process id: the one child that is root."""
+    found = [pid for pid in children(genkan.pid) if uids(pid) == {0}]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def is_alive(pid):
+    """Runs: is there and no zombie that waits for its parent."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_the_proxy_is_nobody_and_the_keeper_is_root(ca, genkan):
+    assert uids(genkan.pid) == {NOBODY}
+    status = Path(f"/proc/{genkan.pid}/status").read_text()
+    assert "NoNewPrivs:\t1" in status
+    assert "CapPrm:\t0000000000000000" in status and "CapEff:\t0000000000000000" in status
+    keeper = keeper_of(genkan)
+    assert Path(f"/proc/{keeper}/comm").read_text().strip() == "genkan-keeper"
+    assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == "hello /\n"
+
+
+def test_a_renewal_that_only_root_can_read_is_swapped_in_by_itself(ca, genkan, lineage):
+    first = served_serial(genkan.tls_port, "a.test")
+    for _ in range(2):
+        issued = ca.issue("a.test")
+        lineage.renew(issued)
+        eventually(lambda: served_serial(genkan.tls_port, "a.test") == issued.serial, longest=20,
+                   what="the renewed certificate")
+        assert issued.serial != first
+    assert "keeper_refused" not in genkan.log()
+
+
+def test_a_lineage_that_comes_later_is_found(ca, folder, origin):
+    lineage = Lineage(folder, "a.test")
+    lineage.path.parent.mkdir(parents=True)
+    lineage.archive.parent.mkdir(parents=True)
+    root_only(lineage)
+    with Genkan(folder, CONFIG.format(lineage=lineage.path, upstream=origin.url)) as genkan:
+        assert served_serial(genkan.tls_port, "a.test") is None
+        issued = ca.issue("a.test")
+        lineage.renew(issued)
+        eventually(lambda: served_serial(genkan.tls_port, "a.test") == issued.serial, longest=20,
+                   what="the first certificate")
+
+
+def test_the_last_good_certificate_is_roots_and_is_started_from(ca, genkan, lineage):
+    kept = genkan.state_dir / "last_good"
+    serial = served_serial(genkan.tls_port, "a.test")
+    eventually(lambda: kept.is_dir() and [one for one in kept.iterdir() if one.suffix != ".new"],
+               what="the last good certificate")
+    assert (kept.stat().st_uid, kept.stat().st_mode & 0o777) == (0, 0o700)
+    for one in kept.iterdir():
+        assert (one.stat().st_uid, one.stat().st_mode & 0o777) == (0, 0o600)
+    (lineage.archive / "privkey1.pem").write_text("broken")
+    genkan.restart()
+    assert served_serial(genkan.tls_port, "a.test") == serial
+    assert "cert_last_good" in genkan.log()
+
+
+def free_low_port():
+    for port in range(1023, 600, -1):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise AssertionError("no free port below 1024")
+
+
+def test_a_reload_opens_what_only_root_may_open(ca, genkan, lineage, folder, origin):
+    config = CONFIG.format(lineage=lineage.path, upstream=origin.url)
+    closed = folder / "closed"
+    closed.mkdir(mode=0o755)
+    port = free_low_port()
+    genkan.write_config(config + f'\n[[listener]]\naddress = "127.0.0.1:{port}"\n'
+                        f'[[listener]]\naddress = "unix:{closed}/web.sock"\n')
+    done = genkan.reload()
+    assert done.returncode == 0, done.stderr + done.stdout
+    for family, address in ((socket.AF_INET, ("127.0.0.1", port)), (socket.AF_UNIX, str(closed / "web.sock"))):
+        with socket.socket(family) as client:
+            client.settimeout(20)
+            client.connect(address)
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+            assert client.recv(12).startswith(b"HTTP/1.1 30")
+    # And a configuration that is refused changes nothing.
+    genkan.write_config(config + '\n[[listener]]\naddress = "203.0.113.1:80"\n')
+    assert genkan.reload().returncode != 0
+    assert len(genkan.status()["listeners"]) == 4
+
+
+def test_a_proxy_that_was_taken_over_gets_nothing_but_what_is_named(genkan, lineage, folder):
+    secret = folder / "secret.pem"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    keeper = StolenSocket(genkan.pid)
+    asked = {
+        READ_FILE: ["/etc/shadow", f"{lineage.path}/../../../secret.pem", str(secret), "/proc/self/environ", "",
+                    f"{lineage.path}/../a.test/privkey.pem", f"{lineage.archive}/privkey1.pem"],
+        LIST: ["/root", "/etc", f"{lineage.path}/.."],
+        STATE: ["/root/.ssh", "/etc"],
+        LISTEN: ["127.0.0.1:22", "0.0.0.0:80", "unix:/run/other.sock", "nonsense"],
+        SAVE_GOOD: ["../../etc/cron.d/evil", "/etc/passwd", ".hidden", ""],
+    }
+    for op, texts in asked.items():
+        for text in texts:
+            answer, _, said, descriptors = keeper.ask(op, text, number=1)
+            assert (answer, descriptors) == (ERROR, []), (op, text, said)
+            assert len(said) == 1 and b":$" not in said[0], "a sentence, not a password file"
+    argv = [b"name", struct.pack("=q", 1000), struct.pack("=I", 2), b"/bin/touch", str(folder / "ran").encode()]
+    assert keeper.ask(RUN_HOOK, *argv, number=7)[0] == ERROR
+    assert not (folder / "ran").exists()
+    # What is named it gets.
+    answer, _, _, descriptors = keeper.ask(READ_FILE, f"{lineage.path}/privkey.pem")
+    assert answer == DONE and len(descriptors) == 1
+    with open(descriptors[0]) as key:
+        assert "PRIVATE KEY" in key.read()
+    eventually(lambda: 'wanted=read about="/etc/shadow"' in genkan.log(), what="the refusal in the log")
+    keeper.close()
+
+
+def test_a_link_that_another_user_laid_does_not_lead_to_roots_files(genkan, lineage, folder, ca, origin):
+    theirs = folder / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, NOBODY, NOBODY)
+    (theirs / "privkey.pem").symlink_to("/etc/shadow")
+    os.chown(theirs / "privkey.pem", NOBODY, NOBODY, follow_symlinks=False)
+    config = CONFIG.format(lineage=lineage.path, upstream=origin.url)
+    genkan.write_config(config + f'\n[[site]]\nnames = ["b.test"]\ncertificates = ["{theirs}"]\n'
+                        f'upstream = "{origin.url}"\n')
+    assert genkan.reload().returncode == 0
+    keeper = StolenSocket(genkan.pid)
+    answer, _, said, descriptors = keeper.ask(READ_FILE, f"{theirs}/privkey.pem")
+    keeper.close()
+    assert (answer, descriptors) == (ERROR, [])
+    assert b"symbolic link" in said[0]
+
+
+@pytest.mark.parametrize("raw", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 64,
+                                 struct.pack("=IHH", 0xffffffff, 0, 0x6b67),
+                                 struct.pack("=IHH", 14, 0, 0x6b67) + struct.pack("=HQI", 16, 0, 0xffffffff)])
+def test_nonsense_ends_the_keeper_and_the_proxy_goes_on(ca, genkan, lineage, raw):
+    pid = keeper_of(genkan)
+    keeper = StolenSocket(genkan.pid)
+    if raw:
+        keeper.send_raw(raw)
+    else:
+        os.kill(pid, signal.SIGKILL)
+    keeper.close()
+    eventually(lambda: not is_alive(pid), what="the keeper's end")
+    assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == "hello /\n"
+    lineage.renew(ca.issue("a.test"))
+    genkan.reload()
+    eventually(lambda: "keeper_gone" in genkan.log(), what="the loss in the log")
+    assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == "hello /\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_keeper_ends_with_the_proxy(genkan, number):
+    pid = keeper_of(genkan)
+    # What a terminal or a service manager sends to the whole group is not for the keeper.
+    for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(pid, ignored)
+    assert genkan.status()["state"] == "serving" and is_alive(pid)
+    if number == signal.SIGKILL:
+        genkan.kill()
+        # The fixture stops what runs; this one is gone.
+        genkan.start()
+    else:
+        genkan.restart()
+    eventually(lambda: not is_alive(pid), what="the keeper's end")
+    assert keeper_of(genkan) != pid
+
+
+def test_many_threads_may_ask_at_once(genkan, ca, folder, origin, lineage):
+    """Reloads, renewals and requests beside each other: one socket, answers to whom they belong."""
+    more = [Lineage(folder, f"n{i}.test", ca.issue(f"n{i}.test")) for i in range(8)]
+    sites = "".join(f'[[site]]\nnames = ["n{i}.test"]\ncertificates = ["{one.path}"]\nupstream = "{origin.url}"\n'
+                    for i, one in enumerate(more))
+    genkan.write_config(CONFIG.format(lineage=lineage.path, upstream=origin.url) + sites)
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(genkan.reload().returncode)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    issued = [ca.issue(f"n{i}.test") for i in range(8)]
+    for one, fresh in zip(more, issued):
+        one.renew(fresh)
+    for thread in threads:
+        thread.join()
+    assert results == [0] * 4
+    for i, fresh in enumerate(issued):
+        eventually(lambda i=i, fresh=fresh: served_serial(genkan.tls_port, f"n{i}.test") == fresh.serial, longest=20,
+                   what=f"the renewed certificate of n{i}.test")
