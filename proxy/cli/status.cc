@@ -77,8 +77,15 @@ void PrintCertificate(const Json& certificate) {
                         Text(certificate, "refused_last_at") + ": " +
                         Text(certificate, "refused_last"));
   }
+  const Json& codes = List(certificate, "finding_codes");
+  size_t at = 0;
   for (const Json& finding : List(certificate, "findings")) {
-    if (finding.is_string()) Line("finding", EscapeControl(finding.get<std::string>()));
+    const Json code = at < codes.size() ? codes[at] : Json();
+    ++at;
+    if (!finding.is_string()) continue;
+    const std::string name =
+        code.is_string() ? " (" + EscapeControl(code.get<std::string>()) + ")" : "";
+    Line("finding", EscapeControl(finding.get<std::string>()) + name);
   }
 }
 

@@ -32,20 +32,28 @@ std::string InWords(WallTime::duration left) {
 
 void FindDates(const tls::Certificate& leaf, WallTime now, std::vector<CertFinding>& findings) {
   if (leaf.not_after() <= now) {
-    findings.push_back(
-        {LogLevel::kError, "cert_expired", "expired on " + FormatIso8601(leaf.not_after())});
+    findings.push_back({LogLevel::kError, "cert_expired",
+                        "expired on " + FormatIso8601(leaf.not_after()),
+                        FindingCode::kLeafExpired});
   } else if (leaf.not_before() > now) {
     findings.push_back({LogLevel::kError, "cert_not_yet_valid",
-                        "not valid before " + FormatIso8601(leaf.not_before())});
+                        "not valid before " + FormatIso8601(leaf.not_before()),
+                        FindingCode::kLeafNotYetValid});
   } else if (IsLate(leaf, now)) {
     findings.push_back(
         {IsVeryLate(leaf, now) ? LogLevel::kError : LogLevel::kWarn, "cert_expires",
          fmt::format("expires in {}, on {}, and was not renewed", InWords(leaf.not_after() - now),
-                     FormatIso8601(leaf.not_after()))});
+                     FormatIso8601(leaf.not_after())),
+         FindingCode::kLeafExpiresSoon});
   }
 }
 
 }  // namespace
+
+FindingCode CodeOfMissing(std::string_view refusal) {
+  const bool is_mismatch = refusal.find("does not match") != std::string_view::npos;
+  return is_mismatch ? FindingCode::kKeyMismatch : FindingCode::kCertificateMissing;
+}
 
 std::string ShaOf(const tls::BundlePtr& bundle) {
   return bundle ? bundle->leaf().sha256_hex() : std::string();
@@ -82,39 +90,48 @@ SwapSide SideOf(const tls::BundlePtr& bundle, const tls::Chain& chain, const Lea
 }
 
 std::vector<CertFinding> FindingsOf(const CertEntry& entry, const CertLeaves& leaves, WallTime now,
-                                bool is_ocsp_enabled, const std::vector<std::string>& uncovered) {
+                                    bool is_ocsp_enabled,
+                                    const std::vector<std::string>& uncovered) {
   std::vector<CertFinding> findings;
   if (!entry.in_service) {
     findings.push_back(
         {LogLevel::kError, "cert_missing",
-         "not in service: " + (entry.refusal.empty() ? std::string("no files") : entry.refusal)});
+         "not in service: " + (entry.refusal.empty() ? std::string("no files") : entry.refusal),
+         CodeOfMissing(entry.refusal)});
     return findings;
   }
   const tls::Certificate& leaf = entry.in_service->leaf();
   const std::string sha = leaf.sha256_hex();
   FindDates(leaf, now, findings);
   for (const std::string& name : uncovered)
-    findings.push_back({LogLevel::kWarn, "cert_names", "does not cover " + name});
+    findings.push_back(
+        {LogLevel::kWarn, "cert_names", "does not cover " + name, FindingCode::kNameMismatch});
   ChainState state = StateOf(entry.chain);
   if (state == ChainState::kIncomplete) {
     std::string text =
         "the chain is incomplete: the certificate of " + entry.chain.missing_issuer + " is missing";
     if (!entry.chain.missing_urls.empty()) text += "; it is at " + entry.chain.missing_urls.front();
-    findings.push_back({LogLevel::kError, "cert_incomplete", std::move(text)});
+    findings.push_back({LogLevel::kError, "cert_incomplete", std::move(text),
+                        FindingCode::kChainMissingIntermediate});
   } else if (state == ChainState::kUnknownRoot) {
     findings.push_back({LogLevel::kInfo, "cert_private_root",
                         "issued below a root that no trust store here has: " +
-                            entry.chain.missing_issuer + "; name it in trust_store"});
+                            entry.chain.missing_issuer + "; name it in trust_store",
+                        FindingCode::kRootNotTrusted});
   }
   LeafState known = leaves.StateOf(sha);
   if (known.revocation == "revoked")
-    findings.push_back({LogLevel::kError, "cert_revoked", "revoked (" + known.why + ")"});
+    findings.push_back(
+        {LogLevel::kError, "cert_revoked", "revoked (" + known.why + ")", FindingCode::kRevoked});
   if (leaf.has_must_staple() && !leaves.StapleOf(sha)) {
     const char* why = leaf.ocsp_urls().empty() ? "and names no OCSP responder"
                       : !is_ocsp_enabled       ? "and [ocsp] enabled is false"
                                                : "and there is no good OCSP response yet";
+    const FindingCode code = leaf.ocsp_urls().empty() ? FindingCode::kMustStapleWithoutResponder
+                             : !is_ocsp_enabled       ? FindingCode::kMustStapleOcspOff
+                                                      : FindingCode::kMustStapleWithoutStaple;
     findings.push_back(
-        {LogLevel::kError, "cert_must_staple", fmt::format("is must-staple, {}", why)});
+        {LogLevel::kError, "cert_must_staple", fmt::format("is must-staple, {}", why), code});
   }
   return findings;
 }
@@ -131,7 +148,10 @@ CertificateStatus StatusOf(const CertEntry& entry, const CertLeaves& leaves, boo
   status.refusals = entry.refusals;
   status.refused_last = entry.last_refusal.reason;
   status.refused_last_at = entry.last_refusal.at;
-  for (const CertFinding& finding : findings) status.findings.push_back(finding.text);
+  for (const CertFinding& finding : findings) {
+    status.findings.push_back(finding.text);
+    status.finding_codes.emplace_back(ToString(finding.code));
+  }
   if (!entry.in_service) return status;
   const tls::Certificate& leaf = entry.in_service->leaf();
   const std::string sha = leaf.sha256_hex();

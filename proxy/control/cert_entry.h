@@ -12,6 +12,7 @@
 #include "proxy/config/config.h"
 #include "proxy/control/cert_leaves.h"
 #include "proxy/control/cert_manager.h"
+#include "proxy/control/diagnosis/finding.h"
 #include "proxy/control/swap_rules.h"
 
 namespace genkan::control {
@@ -76,7 +77,11 @@ struct CertFinding {
   LogLevel level;
   const char* event;  // "cert_expires"
   std::string text;   // "expires in 3 days, on …"
+  FindingCode code;   // as `check` and `doctor` say it
 };
+
+// Why a site has no certificate at all: `refusal` is CertEntry's.
+FindingCode CodeOfMissing(std::string_view refusal);
 
 std::string ShaOf(const tls::BundlePtr& bundle);  // hex, of the leaf; "" of null
 CertificateView ViewOf(const CertEntry& entry, const tls::BundlePtr& bundle,

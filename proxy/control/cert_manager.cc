@@ -216,7 +216,8 @@ void Manager::LogFindings(CertEntry& entry, std::string_view only_event) {
     if (!only_event.empty() && event != only_event) continue;
     if (event == "cert_private_root" && std::exchange(entry.is_unknown_root_told, true)) continue;
     if (event == "cert_expired") entry.is_expiry_told = true;
-    GENKAN_LOG(finding.level, event, "site={} name={} {}", entry.site, entry.name, finding.text);
+    GENKAN_LOG(finding.level, event, "site={} name={} code={} {}", entry.site, entry.name,
+               ToString(finding.code), finding.text);
   }
 }
 

@@ -39,6 +39,7 @@ struct CertificateStatus {
   std::string refused_last;  // the newest refusal, also when good files have followed
   WallTime refused_last_at{};
   std::vector<std::string> findings;  // warnings in words: "expires in 3 days", "does not cover www.example.com"
+  std::vector<std::string> finding_codes;  // of each of them: "LEAF_EXPIRES_SOON" (conf/doctor.md)
 };
 
 struct CertManagerOptions {

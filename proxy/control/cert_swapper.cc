@@ -234,8 +234,8 @@ void CertSwapper::Refuse(CertEntry& entry, const std::string& reason, std::strin
              entry.name, reason,
              entry.in_service ? entry.in_service->leaf().serial_hex() : "nothing", hint);
   } else {
-    LOG_ERROR("cert_missing", "site={} name={} reason=\"{}\" hint=\"{}\"", entry.site, entry.name,
-              reason, hint);
+    LOG_ERROR("cert_missing", "site={} name={} code={} reason=\"{}\" hint=\"{}\"", entry.site,
+              entry.name, ToString(CodeOfMissing(reason)), reason, hint);
   }
 }
 

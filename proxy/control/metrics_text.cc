@@ -4,6 +4,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <chrono>
+#include <set>
 
 namespace genkan::control {
 namespace {
@@ -184,6 +185,16 @@ void AddCertificates(Families& families, const RunStatus& status) {
                     {{"site", certificate.site}, {"name", certificate.name}, {"state", state}},
                     certificate.revocation == state ? 1.0 : 0.0);
     }
+  }
+  MetricFamily& finding = families.Begin(MetricType::Gauge, "genkan_certificate_finding",
+                                         "1 for each code of a finding, as genkan check says it.");
+  for (const Certificate& certificate : status.certificates) {
+    // Two names that are not covered are one code.
+    const std::set<std::string> codes(certificate.finding_codes.begin(),
+                                      certificate.finding_codes.end());
+    for (const std::string& code : codes)
+      Families::Set(finding,
+                    {{"site", certificate.site}, {"name", certificate.name}, {"code", code}}, 1.0);
   }
 }
 

@@ -46,6 +46,7 @@ Json CertificateJson(const CertificateStatus& certificate, WallTime now) {
   json["refused_last"] = certificate.refused_last;
   json["refused_last_at"] = TimeOrNull(certificate.refused_last_at);
   json["findings"] = certificate.findings;
+  json["finding_codes"] = certificate.finding_codes;
   return json;
 }
 

@@ -112,7 +112,11 @@ void AddCertificate(std::string& html, const CertificateStatus& certificate, Wal
            fmt::format("{} times, last on {}: {}", certificate.refusals,
                        FormatIso8601(certificate.refused_last_at), certificate.refused_last));
   }
-  for (const std::string& finding : certificate.findings) AddRow(html, "finding", finding, "warn");
+  for (size_t i = 0; i < certificate.findings.size(); ++i) {
+    const bool has_code = i < certificate.finding_codes.size();
+    AddRow(html, has_code ? certificate.finding_codes[i] : "finding", certificate.findings[i],
+           "warn");
+  }
   html += "</table></div>";
 }
 

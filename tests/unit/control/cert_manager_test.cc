@@ -369,6 +369,11 @@ TEST(CertManager, WarnsInTheWordsThatPeopleSearchFor) {
   EXPECT_THAT(findings("verylate.test"), Contains(HasSubstr("expires in 2 days")));
   EXPECT_THAT(findings("short.test"), ElementsAre("does not cover www.short.test"));
   EXPECT_THAT(findings("staple.test"), Contains(HasSubstr("must-staple")));
+  auto codes = [&](const char* site) { return sites.StatusOf(site).finding_codes; };
+  EXPECT_THAT(codes("expired.test"), Contains("LEAF_EXPIRED"));
+  EXPECT_THAT(codes("late.test"), Contains("LEAF_EXPIRES_SOON"));
+  EXPECT_THAT(codes("short.test"), ElementsAre("NAME_MISMATCH"));
+  EXPECT_THAT(codes("staple.test"), Contains("MUST_STAPLE_WITHOUT_RESPONDER"));
   auto level = [&](std::string_view event, std::string_view site) {
     for (const auto& line : sites.log) {
       if (line.event == event && line.text.find(site) != std::string::npos) return line.level;

@@ -79,6 +79,17 @@ TEST(MetricsText, ExactlyOneRevocationStateIsOne) {
   EXPECT_THAT(text, HasSubstr("name=\"live\",state=\"revoked\"} 1\n"));
 }
 
+TEST(MetricsText, EachCodeOfAFindingIsOneSeries) {
+  RunStatus status = StatusWithCertificate();
+  status.certificates[0].finding_codes = {"NAME_MISMATCH", "NAME_MISMATCH", "LEAF_EXPIRED"};
+  const std::string text = MetricsText(status);
+  const std::string series = "genkan_certificate_finding{site=\"a.test\",name=\"live\",code=";
+  EXPECT_THAT(text, HasSubstr(series + "\"LEAF_EXPIRED\"} 1\n"));
+  const std::string mismatch = series + "\"NAME_MISMATCH\"} 1\n";
+  EXPECT_EQ(text.find(mismatch), text.rfind(mismatch));
+  EXPECT_THAT(text, HasSubstr(mismatch));
+}
+
 TEST(MetricsText, QuotesInLabelsAreEscaped) {
   RunStatus status = StatusWithCertificate();
   status.certificates.back().name = "a\"b\\c\nd";
