@@ -19,10 +19,13 @@ bool SaysWhoIsAsking(std::string_view name) {
   return StartsWithIgnoreCase(name, "x-forwarded-") || EqualsIgnoreCase(name, "forwarded");
 }
 
-// CGI maps both '-' and '_' to '_': X_Forwarded_For reaches PHP as X-Forwarded-For would.
+bool IsWordOrDash(char c) { return IsAlpha(c) || IsDigit(c) || c == '-'; }
+
+// CGI maps both '-' and '_' to '_', and PHP '.' as well: X_Forwarded_For and X.Forwarded.For reach it as X-Forwarded-For
+// would. Whatever is no letter or digit is taken for the same.
 bool ImitatesOurs(std::string_view name) {
   std::string dashed(name);
-  std::replace(dashed.begin(), dashed.end(), '_', '-');
+  for (char& c : dashed) c = IsWordOrDash(c) ? c : '-';
   return SaysWhoIsAsking(dashed) || IsHopByHop(dashed) || EqualsIgnoreCase(dashed, "via") ||
          EqualsIgnoreCase(dashed, "content-length");
 }
@@ -31,7 +34,8 @@ bool ImitatesOurs(std::string_view name) {
 bool HandleUnderscores(Headers& headers, UnderscoreHeaders policy) {
   bool is_refused = false;
   headers.RemoveIf([&](std::string_view name, std::string_view) {
-    if (name.find('_') == std::string_view::npos) return false;
+    if (std::all_of(name.begin(), name.end(), IsWordOrDash)) return false;
+    if (name.find('_') == std::string_view::npos) return ImitatesOurs(name);
     if (policy == UnderscoreHeaders::kRefuse) is_refused = true;
     return policy != UnderscoreHeaders::kPass || ImitatesOurs(name);
   });

@@ -279,6 +279,18 @@ bool ServerExchange::RefusesPath(bool has_path_filter) {
   return false;
 }
 
+// A path that servers read in different ways, one of which leads to a route with other modules (one that asks for a
+// password): the origin might take that way, past them.
+bool ServerExchange::MayLeadElsewhere() const {
+  if (is_path_plain_ || path_.doubt.empty()) return false;
+  const Snapshot& snapshot = config();
+  for (const std::string& reading : OtherReadings(request_.path())) {
+    auto route = snapshot.router.FindRoute(*site_, reading);
+    if (route && snapshot.routes[*route].modules != route_->modules) return true;
+  }
+  return false;
+}
+
 bool ServerExchange::RefusesBody() {
   uint64_t most = config().sites[*site_].config.max_body;
   if (most == 0 || !request_.upgrade.empty()) return false;
@@ -340,7 +352,7 @@ bool ServerExchange::RouteRequest() {
     return false;
   }
   route_ = &snapshot.routes[*route];
-  return !RefusesBody() && !RefusesPath(route_->has_path_filter);
+  return !RefusesBody() && !RefusesPath(route_->has_path_filter || MayLeadElsewhere());
 }
 
 // ---- to the upstream

@@ -120,6 +120,7 @@ class ServerExchange final : public genkan::Exchange, private upstream::Upstream
   // False: answered here.
   bool RouteRequest();
   bool RefusesPath(bool has_path_filter);
+  bool MayLeadElsewhere() const;
   bool RefusesBody();
   bool IsRedirected() const;
   bool PrepareUpstreamHead();

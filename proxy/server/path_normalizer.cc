@@ -1,5 +1,7 @@
 #include "proxy/server/path_normalizer.h"
 
+#include <algorithm>
+
 #include "proxy/base/text.h"
 
 namespace genkan::server {
@@ -22,7 +24,6 @@ std::string_view DoubtOf(unsigned char byte) {
   if (byte == '/') return "an escaped slash";
   if (byte == '\\') return "an escaped backslash";
   if (byte == ';') return "an escaped parameter";
-  if (byte == '%') return "a doubly escaped byte";
   if (byte < 0x20 || byte == 0x7f) return "an escaped control byte";
   return {};
 }
@@ -68,6 +69,48 @@ Decoded DecodeUnreserved(std::string_view path) {
   return result;
 }
 
+// The byte that an escape at `at` stands for; -1 where there is none.
+int EscapedByte(std::string_view text, size_t at) {
+  if (text[at] != '%' || at + 2 >= text.size()) return -1;
+  int high = HexValue(text[at + 1]), low = HexValue(text[at + 2]);
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+std::string DecodeAll(std::string_view text) {
+  std::string bytes;
+  bytes.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    int byte = EscapedByte(text, i);
+    bytes += byte < 0 ? text[i] : static_cast<char>(byte);
+    if (byte >= 0) i += 2;
+  }
+  return bytes;
+}
+
+// "%252e", but not the "%25" of "/100%25".
+bool HasDoubleEscape(std::string_view decoded) {
+  for (size_t i = 0; i < decoded.size(); ++i) {
+    if (EscapedByte(decoded, i) != '%' || i + 4 >= decoded.size()) continue;
+    if (HexValue(decoded[i + 3]) >= 0 && HexValue(decoded[i + 4]) >= 0) return true;
+  }
+  return false;
+}
+
+// More bytes of UTF-8 than a character needs: decoders that are not strict take %c0%af for a slash (CVE-2000-0884). In
+// Latin-1 the same bytes are letters, but no letter is followed by one from 0x80 to 0xbf.
+bool HasOverlongUtf8(std::string_view bytes) {
+  for (size_t i = 0; i + 1 < bytes.size(); ++i) {
+    auto first = static_cast<unsigned char>(bytes[i]);
+    auto second = static_cast<unsigned char>(bytes[i + 1]);
+    if (second < 0x80 || second > 0xbf) continue;
+    if (first == 0xc0 || first == 0xc1 || (first == 0xe0 && second < 0xa0) ||
+        (first == 0xf0 && second < 0x90) || first >= 0xf8) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // Merged slashes first: "/a//../b" is "/b" then, as for a file system.
 std::string RemoveDotSegments(std::string_view path) {
   std::string out;
@@ -92,6 +135,18 @@ std::string RemoveDotSegments(std::string_view path) {
   return out;
 }
 
+// "/a;x=1/b" -> "/a/b", as servlet containers see it.
+std::string WithoutParameters(std::string_view path) {
+  std::string out;
+  bool is_in_parameter = false;
+  for (char c : path) {
+    if (c == '/') is_in_parameter = false;
+    if (c == ';') is_in_parameter = true;
+    if (!is_in_parameter) out += c;
+  }
+  return out;
+}
+
 }  // namespace
 
 bool IsPlainPath(std::string_view path) {
@@ -100,6 +155,7 @@ bool IsPlainPath(std::string_view path) {
   for (size_t i = 0; i < path.size(); ++i) {
     char c = path[i];
     if (c == '%' || c == '\\' || c == ';') return false;
+    if (static_cast<unsigned char>(c) >= 0x80) return false;
     if (before == '/' && (c == '/' || c == '.')) return false;
     before = c;
   }
@@ -114,8 +170,41 @@ NormalizedPath NormalizePath(std::string_view path) {
   }
   Decoded decoded = DecodeUnreserved(path);
   result.doubt = decoded.doubt;
+  if (result.doubt.empty() && HasDoubleEscape(decoded.text)) result.doubt = "a doubly escaped byte";
+  if (result.doubt.empty() && HasOverlongUtf8(DecodeAll(decoded.text))) {
+    result.doubt = "overlong UTF-8";
+  }
   result.path = RemoveDotSegments(decoded.text);
   return result;
+}
+
+std::vector<std::string> OtherReadings(std::string_view path) {
+  constexpr int kTimesDecoded = 3;
+  std::vector<std::string> readings;
+  auto add = [&](const std::string& text) {
+    std::string reading = RemoveDotSegments(text);
+    if (std::find(readings.begin(), readings.end(), reading) == readings.end()) {
+      readings.push_back(std::move(reading));
+    }
+  };
+  std::string text(path);
+  for (int times = 0; times <= kTimesDecoded; ++times) {
+    std::string slashed = text;
+    std::replace(slashed.begin(), slashed.end(), '\\', '/');
+    for (const std::string& one : {text, slashed}) {
+      add(one);
+      // To the first byte that ends a name for somebody: C's strings, URLs with fragments or parameters.
+      for (std::string_view end : {std::string_view("\0", 1), std::string_view("#"),
+                                   std::string_view("?"), std::string_view(";")}) {
+        if (size_t at = one.find(end); at != std::string::npos) add(one.substr(0, at));
+      }
+      add(WithoutParameters(one));
+    }
+    std::string decoded = DecodeAll(text);
+    if (decoded == text) break;
+    text = std::move(decoded);
+  }
+  return readings;
 }
 
 }  // namespace genkan::server

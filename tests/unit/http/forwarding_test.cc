@@ -80,6 +80,20 @@ TEST(Forwarding, DropsHopByHopFieldsAndProxy) {
   EXPECT_EQ(Describe(head.headers), "[te=trailers]");
 }
 
+TEST(Forwarding, NoSpellingOfOursComesFromAStranger) {
+  // PHP's built-in server makes HTTP_X_FORWARDED_FOR of each of them.
+  for (auto policy : {UnderscoreHeaders::kDrop, UnderscoreHeaders::kPass}) {
+    RequestHead head;
+    for (const char* name : {"X.Forwarded.For", "X_Forwarded.For", "X-Forwarded~For", "x.forwarded.proto",
+                             "Forwarded", "Content.Length", "Transfer!Encoding"})
+      head.headers.Add(name, "lie");
+    head.headers.Add("X.Other", "stays");
+    EXPECT_TRUE(PrepareForUpstream(head, kStranger, {false, false, policy}));
+    for (Headers::Field field : head.headers) EXPECT_NE(field.value, "lie") << field.name;
+    EXPECT_TRUE(head.headers.Has("x.other"));
+  }
+}
+
 TEST(Forwarding, UnderscoresAreDroppedPassedOrRefused) {
   for (auto policy :
        {UnderscoreHeaders::kDrop, UnderscoreHeaders::kPass, UnderscoreHeaders::kRefuse}) {
