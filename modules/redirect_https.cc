@@ -20,8 +20,13 @@ class RedirectHttps final : public ExchangeFilter {
   explicit RedirectHttps(const Options& options) : options_(options) {}
 
   Verdict OnRequestHead(Exchange& exchange) override {
-    if (exchange.connection().is_tls) return Verdict::kContinue;
     const http::RequestHead& request = exchange.request();
+    if (exchange.connection().is_tls) return Verdict::kContinue;
+    // A balancer of ours that speaks TLS with the client: a redirect would never end.
+    if (exchange.is_from_trusted_proxy() &&
+        EqualsIgnoreCase(request.headers.Get("x-forwarded-proto").value_or(""), "https")) {
+      return Verdict::kContinue;
+    }
     std::string host = HostOf(request.authority, exchange.site());
     if (host.empty()) {
       // HTTP/1.0 without Host, to a site of any name: there is nowhere to send it.

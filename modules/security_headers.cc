@@ -11,7 +11,8 @@ struct Options {
   std::string content_type_options = "nosniff";
   std::string frame_options = "SAMEORIGIN";
   std::string referrer_policy = "strict-origin-when-cross-origin";
-  std::string content_security_policy;
+  std::string content_security_policy, permissions_policy, cross_origin_opener_policy,
+      cross_origin_resource_policy;
   bool overrides = false;
 
   void Read(ConfigReader& config) {
@@ -20,6 +21,9 @@ struct Options {
     ReadValue(config, "frame_options", frame_options);
     ReadValue(config, "referrer_policy", referrer_policy);
     ReadValue(config, "content_security_policy", content_security_policy);
+    ReadValue(config, "permissions_policy", permissions_policy);
+    ReadValue(config, "cross_origin_opener_policy", cross_origin_opener_policy);
+    ReadValue(config, "cross_origin_resource_policy", cross_origin_resource_policy);
     config.Read("override", overrides);
   }
 
@@ -39,7 +43,7 @@ class SecurityHeaders final : public ExchangeFilter {
 
   Verdict OnResponseHead(Exchange& exchange) override {
     http::Headers& headers = exchange.response().headers;
-    if (exchange.connection().is_tls) {
+    if (IsSecure(exchange)) {
       Put(headers, "Strict-Transport-Security", options_.hsts);
     } else {
       // RFC 6797 7.2: never over plain HTTP, whoever set it.
@@ -49,10 +53,21 @@ class SecurityHeaders final : public ExchangeFilter {
     Put(headers, "X-Frame-Options", options_.frame_options);
     Put(headers, "Referrer-Policy", options_.referrer_policy);
     Put(headers, "Content-Security-Policy", options_.content_security_policy);
+    Put(headers, "Permissions-Policy", options_.permissions_policy);
+    Put(headers, "Cross-Origin-Opener-Policy", options_.cross_origin_opener_policy);
+    Put(headers, "Cross-Origin-Resource-Policy", options_.cross_origin_resource_policy);
     return Verdict::kContinue;
   }
 
  private:
+  // Also behind a balancer of ours that speaks TLS with the client.
+  static bool IsSecure(Exchange& exchange) {
+    if (exchange.connection().is_tls) return true;
+    return exchange.is_from_trusted_proxy() &&
+           EqualsIgnoreCase(exchange.request().headers.Get("x-forwarded-proto").value_or(""),
+                            "https");
+  }
+
   void Put(http::Headers& headers, std::string_view name, const std::string& value) const {
     if (value.empty() || (headers.Has(name) && !options_.overrides)) return;
     headers.Set(name, value);

@@ -34,6 +34,18 @@ TEST(RedirectHttps, TlsPasses) {
   EXPECT_EQ(Pass(exchange), Verdict::kContinue);
 }
 
+TEST(RedirectHttps, ATrustedBalancersTlsPasses) {
+  FakeExchange exchange("/a");
+  exchange.request_head.headers.Add("X-Forwarded-Proto", "https");
+  EXPECT_EQ(Pass(exchange), Verdict::kStop) << "anybody may say so";
+  FakeExchange trusted("/a");
+  trusted.is_trusted = true;
+  trusted.request_head.headers.Add("X-Forwarded-Proto", "https");
+  EXPECT_EQ(Pass(trusted), Verdict::kContinue);
+  trusted.request_head.headers.Set("X-Forwarded-Proto", "http");
+  EXPECT_EQ(Pass(trusted), Verdict::kStop);
+}
+
 TEST(RedirectHttps, KeepsHostPathAndQuery) {
   FakeExchange exchange("/a?b=c");
   exchange.request_head.authority = "a.test:8080";

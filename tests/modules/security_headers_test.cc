@@ -44,6 +44,26 @@ TEST(SecurityHeaders, HstsNeverGoesOverPlainHttp) {
   EXPECT_EQ(Get(exchange, "strict-transport-security"), "-");
 }
 
+TEST(SecurityHeaders, ATrustedBalancersTlsIsTls) {
+  FakeExchange exchange;
+  exchange.request_head.headers.Add("X-Forwarded-Proto", "https");
+  Pass(exchange);
+  EXPECT_EQ(Get(exchange, "strict-transport-security"), "-") << "anybody may say so";
+  exchange.is_trusted = true;
+  Pass(exchange);
+  EXPECT_EQ(Get(exchange, "strict-transport-security"), "max-age=63072000");
+}
+
+TEST(SecurityHeaders, TheNewerPoliciesAreThereToBeSet) {
+  FakeExchange exchange;
+  Pass(exchange,
+       "permissions_policy = \"camera=()\"\ncross_origin_opener_policy = \"same-origin\"\n"
+       "cross_origin_resource_policy = \"same-site\"");
+  EXPECT_EQ(Get(exchange, "permissions-policy"), "camera=()");
+  EXPECT_EQ(Get(exchange, "cross-origin-opener-policy"), "same-origin");
+  EXPECT_EQ(Get(exchange, "cross-origin-resource-policy"), "same-site");
+}
+
 TEST(SecurityHeaders, EmptyIsNotSet) {
   FakeExchange exchange;
   Pass(exchange, "frame_options = \"\"\ncontent_security_policy = \"default-src 'self'\"");

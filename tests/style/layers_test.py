@@ -33,6 +33,7 @@ HOMES = {
     "hiredis/": ["control/store"],
     "tl/expected.hpp": ["base/result"],
     "fmt/": EVERYWHERE,
+    "crypt.h": ["modules"],
     "zlib.h": ["modules"],
     "brotli/": ["modules"],
     "zstd.h": ["modules"],

@@ -23,7 +23,9 @@ const Environment kEveryVariable = [](const std::string& name) -> std::optional<
 
 // Of those in modules/; what each of them reads is held against the documents by
 // tests/modules/documents_test.cc.
-const std::vector<std::string_view> kModules = {"url_filter", "redirect_https", "security_headers"};
+const std::vector<std::string_view> kModules = {
+    "url_filter",     "redirect_https", "security_headers",    "basic_auth",    "ip_filter",
+    "rate_limit",     "request_id",     "client_cert_headers", "header_rewrite"};
 
 std::string Join(const std::vector<std::string>& lines) {
   std::string text;
