@@ -16,12 +16,8 @@
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <deque>
-#include <map>
-#include <mutex>
 #include <optional>
 
 #include "proxy/module/api.h"
@@ -108,67 +104,6 @@ bool IsDisguised(std::string_view path) {
   return segments.size() >= 2 && segments[0] == ".well-known" && segments[1] == "acme-challenge";
 }
 
-// ---- limits
-
-// What is asked of all workers together: 20 requests a second for a host, 64 tokens under way.
-// Never by source address: authorities ask from several. Thread-safe.
-class Gate {
- public:
-  // False: 429. True: Leave() must follow.
-  bool Enter(const std::string& host) {
-    auto now = Steady::now();
-    std::lock_guard lock(mutex_);
-    if (under_way_ >= kMaxUnderWay) return false;
-    auto found = recent_.find(host);
-    if (found == recent_.end()) {
-      if (recent_.size() >= kMaxHosts) Forget(now);
-      // So many hosts within a second are nobody's real ones: they share one count.
-      found = recent_.try_emplace(recent_.size() < kMaxHosts ? host : std::string()).first;
-    }
-    std::deque<Steady::time_point>& times = found->second;
-    while (!times.empty() && now - times.front() >= Seconds(1)) times.pop_front();
-    if (times.size() >= kPerSecond) return false;
-    times.push_back(now);
-    ++under_way_;
-    return true;
-  }
-  void Leave() {
-    std::lock_guard lock(mutex_);
-    --under_way_;
-  }
-
-  // Tokens that nobody has are told ten times a minute at most, with the number of those left out
-  // in between.
-  std::optional<uint64_t> MayTellMiss() {
-    auto now = Steady::now();
-    std::lock_guard lock(mutex_);
-    if (now - minute_ >= std::chrono::minutes(1)) {
-      minute_ = now;
-      told_ = 0;
-    }
-    if (told_ >= 10) {
-      ++untold_;
-      return std::nullopt;
-    }
-    ++told_;
-    return std::exchange(untold_, 0);
-  }
-
- private:
-  static constexpr size_t kMaxUnderWay = 64, kPerSecond = 20, kMaxHosts = 1024;
-  void Forget(Steady::time_point now) {
-    std::erase_if(recent_, [&](const auto& entry) {
-      return entry.second.empty() || now - entry.second.back() >= Seconds(1);
-    });
-  }
-
-  std::mutex mutex_;
-  std::map<std::string, std::deque<Steady::time_point>> recent_;
-  size_t under_way_ = 0, told_ = 0;
-  uint64_t untold_ = 0;
-  Steady::time_point minute_{};
-};
-
 // ---- options
 
 enum class Mode { kAuto, kAlways, kOff };
@@ -213,7 +148,11 @@ struct Options {
   std::string standalone, thumbprint;
   Mode mode = Mode::kAuto;
   std::optional<Loopback> standalone_address;
-  std::shared_ptr<Gate> gate = std::make_shared<Gate>();
+  // 20 requests a second for a host, 64 tokens under way; of all workers together. Never by source
+  // address: authorities ask from several.
+  std::shared_ptr<HostGate> gate = std::make_shared<HostGate>();
+  // Tokens that nobody has.
+  std::shared_ptr<LineBudget> misses = std::make_shared<LineBudget>(10);
 
   void Read(ConfigReader& config) {
     config.Read("webroot", webroot);
@@ -446,7 +385,7 @@ class AcmeChallenge final : public ExchangeFilter {
     if (request.method != "GET" && request.method != "HEAD") return Refuse(exchange, 404, "method");
     if (request.framing != http::BodyFraming::kNone || !request.upgrade.empty())
       return Refuse(exchange, 404, "a body");
-    if (!options_.gate->Enter(request.authority)) return Refuse(exchange, 429, "too many");
+    if (!options_.gate->Enter(request.authority, Steady::now())) return Refuse(exchange, 429, "too many");
     has_entered_ = true;
     token_ = token;
 
@@ -529,7 +468,7 @@ class AcmeChallenge final : public ExchangeFilter {
     if (!answered_by.empty()) {
       LOG_INFO("challenge_answered", "token={} host={} client={} by={} status={} x={}", token_,
                host, client, answered_by, status, exchange.id());
-    } else if (auto untold = options_.gate->MayTellMiss()) {
+    } else if (auto untold = options_.misses->Take(Steady::now())) {
       // Something is there and cannot be used: whoever renews wants to know why.
       if (!faults_.empty()) {
         LOG_WARN("challenge_answer_unusable",

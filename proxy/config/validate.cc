@@ -139,10 +139,14 @@ void CheckListeners(Checker& check) {
   }
 }
 
-void CheckAdmin(Checker& check) {
-  const Admin& admin = check.config().admin;
+bool IsLoopback(const net::Address& address) {
   static const auto kLoopback4 = net::Network::Parse("127.0.0.0/8");
   static const auto kLoopback6 = net::Network::Parse("::1/128");
+  return kLoopback4->Contains(address) || kLoopback6->Contains(address);
+}
+
+void CheckAdmin(Checker& check) {
+  const Admin& admin = check.config().admin;
   for (size_t i = 0; i < admin.listen.size(); ++i) {
     std::string path = fmt::format("admin.listen[{}]", i);
     auto address = net::Address::Parse(admin.listen[i]);
@@ -150,8 +154,7 @@ void CheckAdmin(Checker& check) {
       check.Error(
           path, "\"{}\" is no address; write \"unix:/run/genkan/admin.sock\" or \"127.0.0.1:9443\"",
           EscapeControl(admin.listen[i]));
-    } else if (address->is_ip() && !kLoopback4->Contains(*address) &&
-               !kLoopback6->Contains(*address)) {
+    } else if (address->is_ip() && !IsLoopback(*address)) {
       check.Warn(path,
                  "the status page at \"{}\" can be read from other machines, without a password",
                  admin.listen[i]);
@@ -167,8 +170,13 @@ void CheckAcmeChallenge(Checker& check) {
   auto address = [&](const std::string& path, const std::string& text) {
     if (text.empty()) return;
     auto parsed = net::Address::Parse(text);
-    if (!parsed || parsed->is_dual_stack() || (parsed->is_ip() && parsed->port() == 0))
+    if (!parsed || parsed->is_dual_stack() || (parsed->is_ip() && parsed->port() == 0)) {
       check.Error(path, "\"{}\" is no address; write \"127.0.0.1:8888\"", EscapeControl(text));
+    } else if (parsed->is_ip() && !IsLoopback(*parsed)) {
+      // A stranger's request must not become a way to ask other machines things.
+      check.Error(path, "\"{}\" is another machine; only loopback such as \"127.0.0.1:8888\"",
+                  EscapeControl(text));
+    }
   };
   address("acme_challenge.standalone", acme.standalone);
   address("acme_challenge.tls_alpn", acme.tls_alpn);
@@ -253,7 +261,6 @@ void WarnOfWhatIsToCome(Checker& check) {
   for (size_t i = 0; i < config.sites.size(); ++i) {
     if (!config.sites[i].standby.empty()) check.NoEffectYet(fmt::format("site[{}].standby", i));
   }
-  if (!config.acme_challenge.tls_alpn.empty()) check.NoEffectYet("acme_challenge.tls_alpn");
   if (!config.revocation.on_revoked.empty()) check.NoEffectYet("revocation.on_revoked");
   if (!config.tls.client_certificates.crl.empty())
     check.NoEffectYet("tls.client_certificates.crl");

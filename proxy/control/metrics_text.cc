@@ -111,6 +111,11 @@ void AddTraffic(Families& families, const TrafficTotals& traffic) {
                                             "Requests of the ACME challenge path.");
   Families::Count(challenges, {{"result", "answered"}}, traffic.challenges_answered);
   Families::Count(challenges, {{"result", "refused"}}, traffic.challenges_refused);
+  MetricFamily& tls_alpn =
+      families.Begin(MetricType::Counter, "genkan_tls_alpn_challenges_total",
+                     "Connections that offered acme-tls/1 alone; passed: somebody answered.");
+  Families::Count(tls_alpn, {{"result", "passed"}}, traffic.tls_alpn_passed);
+  Families::Count(tls_alpn, {{"result", "refused"}}, traffic.tls_alpn_refused);
   families.Gauge("genkan_loop_lag_seconds", "The longest turn of a worker in the last seconds.",
                  static_cast<double>(traffic.loop_lag_micros) / 1e6);
   families.Gauge("genkan_snapshots_alive", "Configurations that requests still use.",

@@ -87,7 +87,9 @@ Json TrafficJson(const TrafficTotals& traffic) {
                        {"4xx", traffic.responses[4]},  {"5xx", traffic.responses[5]}};
   json["bytes"] = {{"in", traffic.bytes_in}, {"out", traffic.bytes_out}};
   json["challenges"] = {{"answered", traffic.challenges_answered},
-                        {"refused", traffic.challenges_refused}};
+                        {"refused", traffic.challenges_refused},
+                        {"tls_alpn_passed", traffic.tls_alpn_passed},
+                        {"tls_alpn_refused", traffic.tls_alpn_refused}};
   json["upstream_errors"] = traffic.upstream_errors;
   json["loop_lag_us"] = traffic.loop_lag_micros;
   return json;
@@ -122,6 +124,8 @@ void TrafficTotals::Add(const server::WorkerMetrics& metrics) {
   bytes_out += metrics.bytes_out.value();
   challenges_answered += metrics.challenges_answered.value();
   challenges_refused += metrics.challenges_refused.value();
+  tls_alpn_passed += metrics.tls_alpn_passed.value();
+  tls_alpn_refused += metrics.tls_alpn_refused.value();
   upstream_errors += metrics.upstream_errors.value();
   bad_messages += metrics.bad_messages.value();
   snapshots_alive = std::max(snapshots_alive, metrics.snapshots_alive.value());

@@ -31,6 +31,7 @@ struct TrafficTotals {
   std::array<uint64_t, 6> responses{};
   uint64_t bytes_in = 0, bytes_out = 0;
   uint64_t challenges_answered = 0, challenges_refused = 0;
+  uint64_t tls_alpn_passed = 0, tls_alpn_refused = 0;
   uint64_t upstream_errors = 0, bad_messages = 0;
   uint64_t snapshots_alive = 0;  // the most of one worker
   uint64_t loop_lag_micros = 0;

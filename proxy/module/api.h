@@ -21,7 +21,9 @@
 
 #include "proxy/base/buffer.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/host_gate.h"
 #include "proxy/base/keyed_hash.h"
+#include "proxy/base/line_budget.h"
 #include "proxy/base/log.h"
 #include "proxy/base/result.h"
 #include "proxy/base/text.h"

@@ -157,6 +157,7 @@ void DownstreamConnection::StartTransport(std::string replay) {
 
 void DownstreamConnection::ContinueHandshake() {
   IoResult result = stream_->Read(in_, kReadAtOnce);
+  if (tls_->is_raw()) return StartPassing();
   if (!tls_->is_handshake_done()) {
     if (result.state != IoState::kFailed && result.state != IoState::kEnd) return;
     core_.metrics().handshakes_failed.Add();
@@ -202,6 +203,60 @@ void DownstreamConnection::FinishHandshake() {
   StartServing(info.alpn);
 }
 
+void DownstreamConnection::StartPassing() {
+  state_ = State::kPassing;
+  WorkerShared& shared = core_.shared();
+  const auto& target = listener_->snapshot()->snapshot->tls_alpn;
+  // A reload has just taken it away.
+  if (!target) return RefusePassing("nobody answers tls-alpn-01");
+  if (!shared.tls_alpn_gate.Enter(tls_->handshake().server_name, core_.loop().now()))
+    return RefusePassing("too many at a time");
+  is_passing_ = true;
+  pass_ = std::make_unique<TlsAlpnPass>(core_.loop(), *stream_, [this] { FinishPassing(); });
+  pass_->Start(*target, in_);
+}
+
+void DownstreamConnection::FinishPassing() {
+  // In the way of all challenges: who asked, for what, and what answered.
+  const std::string& failure = pass_->failure();
+  bool is_answered = pass_->bytes_out() > 0;
+  auto left_out = core_.shared().tls_alpn_lines.Take(core_.loop().now());
+  if (is_answered && left_out) {
+    LOG_INFO("tls_alpn_passed", "c={} client={} name={} by={} bytes={} more={}", id(), client_address_,
+             EscapeControl(tls_->handshake().server_name), pass_->target(), pass_->bytes_out(), *left_out);
+  } else if (left_out) {
+    LOG_WARN("tls_alpn_unanswered", "c={} client={} name={} by={} error=\"{}\" more={}", id(),
+             client_address_, EscapeControl(tls_->handshake().server_name), pass_->target(),
+             EscapeControl(failure), *left_out);
+  }
+  (is_answered ? core_.metrics().tls_alpn_passed : core_.metrics().tls_alpn_refused).Add();
+  EndPassing();
+  if (!is_answered) SendAlert();
+  BeginLinger();
+}
+
+void DownstreamConnection::RefusePassing(std::string_view why) {
+  LOG_DEBUG("tls_alpn_refused", "c={} client={} name={} reason=\"{}\"", id(), client_address_,
+            EscapeControl(tls_->handshake().server_name), why);
+  core_.metrics().tls_alpn_refused.Add();
+  SendAlert();
+  BeginLinger();
+}
+
+void DownstreamConnection::EndPassing() {
+  if (pass_ == nullptr) return;
+  pass_->Shutdown();
+  if (std::exchange(is_passing_, false)) core_.shared().tls_alpn_gate.Leave();
+}
+
+// What our own handshake would say: no_application_protocol, fatal (RFC 7301 3.2).
+void DownstreamConnection::SendAlert() {
+  constexpr std::string_view kAlert("\x15\x03\x03\x00\x02\x02\x78", 7);
+  Buffer alert(kAlert);
+  // It is the first thing that is sent here, so it goes or nothing does.
+  stream_->Write(alert);
+}
+
 void DownstreamConnection::StartServing(std::string_view protocol) {
   state_ = State::kServing;
   const ListenerSpec& spec = listener_->spec();
@@ -224,6 +279,7 @@ void DownstreamConnection::OnReadable() noexcept {
   switch (state_) {
     case State::kProxyHeader: return ReadProxyHeader();
     case State::kHandshake: return ContinueHandshake();
+    case State::kPassing: return pass_->OnClientReady();
     case State::kServing: return ReadRequests();
     case State::kLingering: return DrainLinger();
     case State::kClosed: return;
@@ -233,6 +289,8 @@ void DownstreamConnection::OnReadable() noexcept {
 void DownstreamConnection::OnWritable() noexcept {
   if (state_ == State::kServing) {
     MarkDirty();
+  } else if (state_ == State::kPassing) {
+    pass_->OnClientReady();
   } else if (state_ == State::kLingering || state_ == State::kClosed) {
     stream_->WantWrite(false);
   }
@@ -533,6 +591,7 @@ void DownstreamConnection::Shutdown() {
     core_.GiveBack(std::move(exchange));
   }
   exchanges_.clear();
+  EndPassing();
   stream_->Cancel();
   timer_.Cancel();
   if (is_counted_) core_.shared().addresses.Remove(peer_, is_handshaking_);
@@ -577,6 +636,7 @@ void DownstreamConnection::OnTimer() {
   switch (state_) {
     case State::kProxyHeader:
     case State::kHandshake:
+    case State::kPassing:
       if (now < deadline_) return NeedDeadline(deadline_);
       if (state_ == State::kHandshake) core_.metrics().handshakes_failed.Add();
       LOG_DEBUG("handshake_timeout", "c={} peer={}", id(), peer_.HostString());

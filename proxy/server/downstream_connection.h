@@ -13,6 +13,7 @@
 #include "proxy/net/fd.h"
 #include "proxy/net/stream.h"
 #include "proxy/server/listener.h"
+#include "proxy/server/tls_alpn_pass.h"
 #include "proxy/server/worker_core.h"
 #include "proxy/tls/tls_stream.h"
 
@@ -66,7 +67,7 @@ class DownstreamConnection final : private net::Stream::Owner, private http::Req
   // How long an idle connection may still bring a request when we want it gone.
   static constexpr Millis kDrainIdle{1'000};
 
-  enum class State : uint8_t { kProxyHeader, kHandshake, kServing, kLingering, kClosed };
+  enum class State : uint8_t { kProxyHeader, kHandshake, kPassing, kServing, kLingering, kClosed };
 
   // net::Stream::Owner
   void OnReadable() noexcept override;
@@ -87,6 +88,12 @@ class DownstreamConnection final : private net::Stream::Owner, private http::Req
   void StartTransport(std::string replay);
   void ContinueHandshake();
   void FinishHandshake();
+  // The hello was of a validation by tls-alpn-01.
+  void StartPassing();
+  void FinishPassing();
+  void RefusePassing(std::string_view why);
+  void EndPassing();
+  void SendAlert();
   void StartServing(std::string_view protocol);
   void ReadRequests();
   void HandleEnd();
@@ -114,6 +121,7 @@ class DownstreamConnection final : private net::Stream::Owner, private http::Req
   const uint64_t number_;
   std::unique_ptr<net::Stream> stream_;
   tls::TlsStream* tls_ = nullptr;  // stream_, where it is one
+  std::unique_ptr<TlsAlpnPass> pass_;
   Buffer in_, out_;
   std::unique_ptr<http::ServerCodec> codec_;
   std::vector<std::unique_ptr<ServerExchange>> exchanges_;
@@ -129,6 +137,7 @@ class DownstreamConnection final : private net::Stream::Owner, private http::Req
   State state_ = State::kProxyHeader;
   bool is_counted_ = false;      // in the address limiter
   bool is_handshaking_ = false;  // counted there as such
+  bool is_passing_ = false;      // counted in the gate of tls-alpn-01
   bool has_peer_closed_ = false;
   bool has_failed_ = false;      // the codec says that this is the end
   bool is_cut_ = false;          // the transport is gone

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "proxy/server/tls_alpn_pass.h"
 #include "proxy/server/worker_snapshot.h"
 #include "proxy/tls/server_context.h"
 
@@ -30,6 +31,8 @@ class Listener final : public tls::HandshakeDelegate {
   // tls::HandshakeDelegate
   tls::HandshakeChoice OnClientHello(const tls::ClientHello& hello) override;
   bool IsRevokedLeaf(std::string_view leaf_sha256) override;
+  bool has_raw_target() const override { return snapshot_->snapshot->tls_alpn.has_value(); }
+  bool IsForRawTarget(const tls::ClientHello& hello) override { return IsTlsAlpnChallenge(hello); }
 
  private:
   WorkerCore& core_;

@@ -83,6 +83,15 @@ tl::expected<SnapshotPtr, std::vector<std::string>> Builder::Build() {
   if (before_ != nullptr) snapshot_->next_listener_id = before_->next_listener_id;
   snapshot_->trusted_proxies = ReadNetworks(config_->trusted_proxies, {}, "trusted_proxies");
   snapshot_->tls_policy = ReadTlsPolicy(config_->tls, {});
+  const config::AcmeChallenge& challenge = config_->acme_challenge;
+  if (!challenge.tls_alpn.empty() && challenge.mode != "off") {
+    auto address = net::Address::Parse(challenge.tls_alpn);
+    if (address) {
+      snapshot_->tls_alpn = *address;
+    } else {
+      Note({}, fmt::format("acme_challenge.tls_alpn: {}", address.error().detail));
+    }
+  }
   BuildModules();
   BuildListeners();
   BuildSites();

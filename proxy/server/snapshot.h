@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,7 @@ struct Snapshot {
   uint32_t next_listener_id = 1;       // ids are never used twice
   std::vector<net::Network> trusted_proxies;
   tls::TlsPolicy tls_policy;
+  std::optional<net::Address> tls_alpn;  // who answers tls-alpn-01
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 

@@ -7,6 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "proxy/base/host_gate.h"
+#include "proxy/base/line_budget.h"
 #include "proxy/event/blocking_pool.h"
 #include "proxy/event/event_loop.h"
 #include "proxy/net/fd.h"
@@ -30,6 +32,9 @@ struct WorkerShared {
   // For what burns the processor (passwords' hashes): a single thread with a short queue, so that guesses by the thousand
   // neither fill the machine nor keep files and names waiting.
   event::BlockingPool computing{1, 256};
+  // Validations by tls-alpn-01.
+  HostGate tls_alpn_gate;
+  LineBudget tls_alpn_lines{10};
 };
 
 // Sockets for a listener of the snapshot; each worker gets its own (SO_REUSEPORT).

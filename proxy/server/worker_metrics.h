@@ -15,6 +15,7 @@ struct WorkerMetrics {
   std::array<Cell, 6> responses;  // by status / 100; [0] = none (reset before a response)
   Cell bytes_in, bytes_out;       // bodies
   Cell challenges_answered, challenges_refused;
+  Cell tls_alpn_passed, tls_alpn_refused;  // refused: also by who would answer
   Cell upstream_errors;
   Cell bad_messages;
   DurationCells request_duration, upstream_head_duration;

@@ -29,6 +29,9 @@ class RecordBio {
   bool HoldsHello();
   // Records received but not yet taken by OpenSSL.
   size_t unread() const { return in_.size(); }
+  std::string_view Peek() { return in_.Linear(in_.size()); }
+  // They go to `into` instead, at most `limit` bytes.
+  size_t MoveUnread(Buffer& into, size_t limit) { return in_.MoveTo(into, limit); }
   // All bytes that OpenSSL has taken so far.
   size_t taken() const { return taken_; }
   // Records written but not yet given to the stream.

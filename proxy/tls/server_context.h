@@ -31,6 +31,10 @@ class HandshakeDelegate {
   virtual HandshakeChoice OnClientHello(const ClientHello& hello) = 0;
   // True where a session of this leaf (SHA-256, 32 bytes) must not be resumed: revoked or force-removed.
   virtual bool IsRevokedLeaf(std::string_view leaf_sha256) = 0;
+  // Whether a connection with such a hello is not ours to answer: its bytes, from the hello on, are then passed as they
+  // are (TlsStream::is_raw). Asked only where there is somebody to pass them to.
+  virtual bool has_raw_target() const { return false; }
+  virtual bool IsForRawTarget(const ClientHello& /*hello*/) { return false; }
 
  protected:
   ~HandshakeDelegate() = default;

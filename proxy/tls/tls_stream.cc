@@ -51,6 +51,7 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   const HandshakeInfo& handshake() const override { return info_; }
   std::string_view alert() const override { return state_.alert; }
   const BundlePtr& bundle() const override { return state_.bundle; }
+  bool is_raw() const override { return is_raw_; }
 
  private:
   // Lives until the loop has let go of what was deferred, although the stream may be gone by then.
@@ -65,9 +66,13 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   void OnReadable() noexcept override;
   void OnWritable() noexcept override;
 
+  bool is_shaking() const { return !is_handshake_done_ && !has_failed_ && !is_raw_; }
   void MakeSsl();
   // Server side: true when there is a hello to begin with.
   bool AwaitHello();
+  // True: the hello is for somebody else.
+  bool TurnRaw();
+  IoResult ReadRaw(Buffer& into, size_t limit);
   // True when the handshake is done.
   bool Drive();
   void DriveAndTell();
@@ -97,6 +102,7 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   Turn* turn_;
   unsigned reads_ = 0;  // calls of Read, to see whether an owner takes what it is told of
   bool is_server_;
+  bool is_raw_ = false;  // there is no SSL: bytes pass as they are
   bool is_handshake_done_ = false;
   bool has_failed_ = false;
   bool has_write_failed_ = false;
@@ -177,13 +183,35 @@ bool TlsStreamImpl::AwaitHello() {
     is_starved_ = true;
     return false;
   }
+  if (TurnRaw()) return false;
   MakeSsl();
   return true;
 }
 
+bool TlsStreamImpl::TurnRaw() {
+  if (state_.delegate == nullptr || !state_.delegate->has_raw_target()) return false;
+  auto hello = ParseClientHello(bio_.Peek());
+  if (!hello || !hello->has_value() || !state_.delegate->IsForRawTarget(**hello)) return false;
+  is_raw_ = true;
+  info_.server_name = std::move((*hello)->server_name);
+  return true;
+}
+
+IoResult TlsStreamImpl::ReadRaw(Buffer& into, size_t limit) {
+  if (bio_.unread() > 0) {
+    size_t moved = bio_.MoveUnread(into, limit);
+    if (bio_.unread() > 0 && wants_read_) ScheduleRead();
+    return {IoState::kOk, moved};
+  }
+  if (bio_.has_end()) return {IoState::kEnd, 0};
+  IoResult result = lower_->Read(into, limit);
+  if (result.state == IoState::kFailed) error_ = lower_->error();
+  return result;
+}
+
 bool TlsStreamImpl::Drive() {
   if (is_handshake_done_) return true;
-  if (has_failed_) return false;
+  if (has_failed_ || is_raw_) return false;
   is_starved_ = false;
   bio_.AllowRead(kHandshakeRead);
   if (ssl_ == nullptr && !AwaitHello()) return false;
@@ -243,7 +271,7 @@ void TlsStreamImpl::FinishHandshake() {
 }
 
 void TlsStreamImpl::DriveAndTell() {
-  if (!Drive() && !has_failed_) return;
+  if (!Drive() && !has_failed_ && !is_raw_) return;
   TellShaken();
 }
 
@@ -333,7 +361,10 @@ IoResult TlsStreamImpl::Read(Buffer& into, size_t limit) {
   ++reads_;
   if (has_failed_) return {IoState::kFailed, 0};
   if (!is_handshake_done_) {
-    if (!Drive()) return {has_failed_ ? IoState::kFailed : IoState::kWouldBlock, 0};
+    if (!Drive()) {
+      if (is_raw_) return ReadRaw(into, limit);
+      return {has_failed_ ? IoState::kFailed : IoState::kWouldBlock, 0};
+    }
     if (wants_write_) ScheduleRead();
   }
   if (limit == 0) return {IoState::kOk, 0};
@@ -374,6 +405,10 @@ IoResult TlsStreamImpl::Write(Buffer& from) {
   if (!has_failed_ && !is_handshake_done_) {
     if (Drive()) {
       ScheduleRead();
+    } else if (is_raw_) {
+      IoResult result = lower_->Write(from);
+      if (result.state == IoState::kFailed) error_ = lower_->error();
+      return result;
     } else if (!has_failed_) {
       return {IoState::kWouldBlock, 0};
     }
@@ -431,16 +466,15 @@ void TlsStreamImpl::CloseWrite() {
 
 void TlsStreamImpl::UpdateInterest() {
   if (is_cancelled_) return;
-  bool is_shaking = !is_handshake_done_ && !has_failed_;
-  lower_->WantRead(is_shaking || wants_read_);
-  lower_->WantWrite(is_blocked_ || (wants_write_ && !is_shaking));
+  lower_->WantRead(is_shaking() || wants_read_);
+  lower_->WantWrite(is_blocked_ || (wants_write_ && !is_shaking()));
 }
 
 void TlsStreamImpl::WantRead(bool wanted) {
   wants_read_ = wanted;
   UpdateInterest();
   // OpenSSL may hold decrypted bytes, and we whole records, that epoll will never announce.
-  if (wanted && (has_failed_ || (is_handshake_done_ && HasBuffered()))) ScheduleRead();
+  if (wanted && (has_failed_ || ((is_handshake_done_ || is_raw_) && HasBuffered()))) ScheduleRead();
 }
 
 void TlsStreamImpl::WantWrite(bool wanted) {
@@ -456,7 +490,7 @@ bool TlsStreamImpl::HasBuffered() const {
 
 void TlsStreamImpl::OnReadable() noexcept {
   is_starved_ = false;
-  if (!is_handshake_done_ && !has_failed_) {
+  if (is_shaking()) {
     DriveAndTell();
   } else if (owner_ != nullptr && wants_read_) {
     owner_->OnReadable();
@@ -466,7 +500,7 @@ void TlsStreamImpl::OnReadable() noexcept {
 void TlsStreamImpl::OnWritable() noexcept {
   if (bio_.unsent() > 0 || is_close_due_) Flush();
   if (is_blocked_) return;
-  if (!is_handshake_done_ && !has_failed_) {
+  if (is_shaking()) {
     if (has_write_failed_) {
       has_failed_ = true;
       TellShaken();
@@ -509,7 +543,7 @@ void TlsStreamImpl::RunTurn() {
   if (is_cancelled_) return;
   bool is_read_due = std::exchange(is_read_due_, false);
   if (is_read_due) {
-    if (!is_handshake_done_ && !has_failed_) {
+    if (is_shaking()) {
       DriveAndTell();
     } else if (owner_ != nullptr) {
       unsigned before = reads_;

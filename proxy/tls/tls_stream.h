@@ -44,6 +44,9 @@ class TlsStream : public net::Stream {
   virtual std::string_view alert() const = 0;
   // The certificate in use (server side); null before the choice.
   virtual const BundlePtr& bundle() const = 0;
+  // The delegate wants this connection's bytes passed as they are: there will be no handshake, Read gives what the peer
+  // sent from its ClientHello on, Write sends as it is. Then the hello's SNI is server_name() of handshake().
+  virtual bool is_raw() const = 0;
 };
 
 }  // namespace genkan::tls

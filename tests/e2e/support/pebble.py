@@ -34,9 +34,10 @@ def free_ports(count):
 
 
 class Pebble:
-    """`with Pebble(folder, ca, http_port) as pebble:` each name is 127.0.0.1, http-01 asks there at http_port."""
+    """`with Pebble(folder, ca, http_port) as pebble:` each name is 127.0.0.1, http-01 asks there at http_port,
+    tls-alpn-01 at tls_port."""
 
-    def __init__(self, folder, ca, http_port, tls_port=1):
+    def __init__(self, folder, ca, http_port=1, tls_port=1):
         self.folder = Path(folder) / "pebble"
         self.folder.mkdir(parents=True)
         self._ca = ca

@@ -33,7 +33,13 @@ struct Delegate final : HandshakeDelegate {
     return choice;
   }
   bool IsRevokedLeaf(std::string_view leaf) override { return leaf == revoked; }
+  bool has_raw_target() const override { return !raw_protocol.empty(); }
+  bool IsForRawTarget(const ClientHello& seen) override {
+    hello = seen;
+    return seen.alpn == std::vector<std::string>{raw_protocol};
+  }
 
+  std::string raw_protocol;
   BundlePtr bundle, rsa_bundle;
   int alert = 112;
   const TlsPolicy* site_policy = nullptr;

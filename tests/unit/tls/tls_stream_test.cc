@@ -191,6 +191,88 @@ TEST(TlsStream, WholeHelloReplayedNeedsNoFurtherByte) {
   net::Fd closes(far);
 }
 
+// The client's hello with this protocol, to a stream whose delegate has "acme-tls/1" passed raw.
+std::string OfferRaw(TlsPair& pair, std::string_view protocol) {
+  pair.delegate.raw_protocol = "acme-tls/1";
+  pair.Open();
+  std::string list(1, static_cast<char>(protocol.size()));
+  list += protocol;
+  SSL_set_alpn_protos(pair.client.get(), reinterpret_cast<const unsigned char*>(list.data()),
+                      static_cast<unsigned>(list.size()));
+  BIO* out = BIO_new(BIO_s_mem());
+  SSL_set_bio(pair.client.get(), BIO_new_socket(pair.fd.get(), BIO_NOCLOSE), out);
+  pair.Shake();
+  char* bytes = nullptr;
+  long size = BIO_get_mem_data(out, &bytes);
+  return std::string(bytes, static_cast<size_t>(size));
+}
+
+TEST(TlsStream, PassesAConnectionRawFromItsHelloOn) {
+  for (size_t piece : {1u, 7u, 100'000u}) {
+    TlsPair pair;
+    std::string hello = OfferRaw(pair, "acme-tls/1");
+    for (size_t at = 0; at < hello.size(); at += piece) {
+      ASSERT_FALSE(pair.stream->is_raw());
+      std::string_view part = std::string_view(hello).substr(at, piece);
+      ASSERT_EQ(write(pair.fd.get(), part.data(), part.size()), static_cast<ssize_t>(part.size()));
+      for (int i = 0; i < 3; ++i) pair.loop.RunOnce();
+    }
+    ASSERT_TRUE(Eventually(pair.loop, [&] { return pair.reader.in.size() == hello.size(); }));
+    EXPECT_TRUE(pair.stream->is_raw());
+    EXPECT_FALSE(pair.stream->is_handshake_done());
+    EXPECT_EQ(pair.stream->handshake().server_name, "a.test");
+    EXPECT_EQ(pair.delegate.hellos, 0) << "no handshake of ours has begun";
+    // Both ways, and no byte is touched.
+    ASSERT_EQ(write(pair.fd.get(), "more", 4), 4);
+    ASSERT_TRUE(Eventually(pair.loop, [&] { return pair.reader.in.size() == hello.size() + 4; }));
+    EXPECT_EQ(pair.reader.in.ToText(), hello + "more");
+    Buffer out("\x16\x03\x03 back");
+    EXPECT_EQ(pair.stream->Write(out).state, IoState::kOk);
+    pair.stream->CloseWrite();
+    char back[64];
+    ssize_t got = 0;
+    ASSERT_TRUE(Eventually(pair.loop, [&] { return (got = read(pair.fd.get(), back, sizeof back)) > 0; }));
+    EXPECT_EQ(std::string(back, static_cast<size_t>(got)), "\x16\x03\x03 back");
+    EXPECT_EQ(read(pair.fd.get(), back, sizeof back), 0) << "and the end";
+    pair.fd.Reset();
+    EXPECT_TRUE(Eventually(pair.loop, [&] { return pair.reader.is_over; }));
+  }
+}
+
+TEST(TlsStream, AnOwnerThatReadsLittleGetsAllOfARawHello) {
+  TlsPair pair;
+  std::string hello = OfferRaw(pair, "acme-tls/1");
+  pair.reader.limit = 10;
+  ASSERT_EQ(write(pair.fd.get(), hello.data(), hello.size()), static_cast<ssize_t>(hello.size()));
+  EXPECT_TRUE(Eventually(pair.loop, [&] { return pair.reader.in.size() == hello.size(); }));
+  EXPECT_EQ(pair.reader.in.ToText(), hello);
+}
+
+TEST(TlsStream, OtherProtocolsAreNotPassedRaw) {
+  TlsPair pair;
+  std::string hello = OfferRaw(pair, "h2");
+  ASSERT_EQ(write(pair.fd.get(), hello.data(), hello.size()), static_cast<ssize_t>(hello.size()));
+  ASSERT_TRUE(Eventually(pair.loop, [&] { return pair.delegate.hellos == 1; }));
+  EXPECT_FALSE(pair.stream->is_raw());
+  EXPECT_TRUE(pair.reader.in.empty());
+}
+
+TEST(TlsStream, AHelloInAReplayIsPassedRawToo) {
+  TlsPair pair;
+  std::string hello = OfferRaw(pair, "acme-tls/1");
+  auto [near, far] = SocketPair();
+  net::Fd closes(far);
+  pair.reader = Reader();
+  pair.stream = TlsStream::Accept(pair.loop,
+                                  std::make_unique<net::TcpStream>(pair.loop, net::Fd(near)),
+                                  *pair.context, pair.delegate, hello);
+  pair.reader.stream = pair.stream.get();
+  pair.stream->SetOwner(pair.reader);
+  pair.stream->WantRead(true);
+  EXPECT_TRUE(Eventually(pair.loop, [&] { return pair.reader.in.size() == hello.size(); }));
+  EXPECT_TRUE(pair.stream->is_raw());
+}
+
 TEST(TlsStream, CloseNotifyIsAnEndAndACutIsAFailure) {
   for (bool is_orderly : {true, false}) {
     TlsPair pair;
