@@ -64,36 +64,81 @@ int HexValue(char c) {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-// Whether some reader might take `path`, which does not begin with the prefix as it stands, for
-// something below it: escaped (also twice), with dot segments, doubled slashes, backslashes,
-// parameters, or in another case.
-bool IsDisguised(std::string_view path) {
-  auto is_suspicious = [](std::string_view text) {
-    return text.find('%') != std::string_view::npos || text.find("/.") != std::string_view::npos ||
-           text.find("//") != std::string_view::npos || text.find('\\') != std::string_view::npos;
-  };
-  if (!is_suspicious(path)) return false;
-  std::string text(path);
-  for (int round = 0; round < 3 && text.find('%') != std::string::npos; ++round) {
-    std::string decoded;
-    for (size_t i = 0; i < text.size(); ++i) {
-      int high = text[i] == '%' && i + 2 < text.size() ? HexValue(text[i + 1]) : -1;
-      int low = high >= 0 ? HexValue(text[i + 2]) : -1;
-      if (low >= 0) {
-        decoded += static_cast<char>(high << 4 | low);
-        i += 2;
-      } else {
-        decoded += text[i];
-      }
+// One round of what decoders do, and of what careless ones do: escapes, IIS's %uXXXX, bytes of too long or
+// full-width UTF-8 as the ASCII that they are taken for; bytes that some ignore are left out.
+std::string DecodeCarelessly(std::string_view text) {
+  std::string bytes;
+  for (size_t i = 0; i < text.size(); ++i) {
+    bool is_wide = text[i] == '%' && i + 5 < text.size() && ToLower(text[i + 1]) == 'u';
+    size_t digits = is_wide ? i + 4 : i + 1;  // %u00XX: the last two count
+    int high = text[i] == '%' && digits + 1 < text.size() ? HexValue(text[digits]) : -1;
+    int low = high >= 0 ? HexValue(text[digits + 1]) : -1;
+    if (low >= 0) {
+      bytes += static_cast<char>(high << 4 | low);
+      i = digits + 1;
+    } else {
+      bytes += text[i];
     }
+  }
+  std::string folded;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    auto at = [&](size_t k) {
+      return i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0u;
+    };
+    auto is_more = [&](size_t k) { return (at(k) & 0xc0) == 0x80; };
+    if (at(0) >= 0xc0 && at(0) <= 0xc1 && is_more(1)) {
+      folded += static_cast<char>((at(0) & 1) << 6 | (at(1) & 0x3f));
+      i += 1;
+    } else if (at(0) == 0xe0 && at(1) >= 0x80 && at(1) <= 0x81 && is_more(2)) {
+      folded += static_cast<char>((at(1) & 1) << 6 | (at(2) & 0x3f));
+      i += 2;
+    } else if (at(0) == 0xf0 && at(1) == 0x80 && at(2) >= 0x80 && at(2) <= 0x81 && is_more(3)) {
+      folded += static_cast<char>((at(2) & 1) << 6 | (at(3) & 0x3f));
+      i += 3;
+    } else if (at(0) == 0xef && (at(1) == 0xbc || at(1) == 0xbd) && is_more(2)) {
+      // U+FF01 … U+FF5E are "!" … "~".
+      folded += static_cast<char>(0x20 + (at(1) - 0xbc) * 0x40 + (at(2) & 0x3f));
+      i += 2;
+    } else if (at(0) >= 0x20 && at(0) < 0x7f) {
+      folded += bytes[i];
+    }
+  }
+  return folded;
+}
+
+// A segment without what some systems cut off: parameters, blanks and dots at its end.
+std::string_view CutSegment(std::string_view segment) {
+  segment = segment.substr(0, segment.find_first_of(";?#"));
+  while (segment.ends_with(' ')) segment.remove_suffix(1);
+  if (segment == "." || segment == "..") return segment;
+  while (segment.ends_with('.') || segment.ends_with(' ')) segment.remove_suffix(1);
+  return segment;
+}
+
+// Whether some reader might take `path`, which does not begin with the prefix as it stands, for
+// something below it: escaped (also several times), with dot segments, doubled slashes, backslashes,
+// parameters, letters that only look like these, or in another case.
+bool IsDisguised(std::string_view path) {
+  bool is_suspicious = false;
+  for (size_t i = 0; i < path.size() && !is_suspicious; ++i) {
+    char c = path[i];
+    bool is_after_slash = i > 0 && path[i - 1] == '/';
+    is_suspicious = c == '%' || c == '\\' || (is_after_slash && (c == '.' || c == '/')) ||
+                    static_cast<unsigned char>(c) >= 0x7f;
+  }
+  if (!is_suspicious) return false;
+  std::string text(path);
+  for (int round = 0; round < 4; ++round) {
+    std::string decoded = DecodeCarelessly(text);
+    if (decoded == text) break;
     text = std::move(decoded);
   }
-  std::vector<std::string> segments;
   for (char& c : text) {
     if (c == '\\') c = '/';
   }
+  std::vector<std::string> segments;
   for (std::string_view segment : Split(text, '/')) {
-    segment = segment.substr(0, segment.find(';'));
+    segment = CutSegment(segment);
     if (segment.empty() || segment == ".") continue;
     if (segment == "..") {
       if (!segments.empty()) segments.pop_back();
@@ -102,6 +147,15 @@ bool IsDisguised(std::string_view path) {
     }
   }
   return segments.size() >= 2 && segments[0] == ".well-known" && segments[1] == "acme-challenge";
+}
+
+// A host as it is counted: "A.test.:80" is "a.test".
+std::string HostOf(std::string_view authority) {
+  size_t colon = authority.rfind(':');
+  if (colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos)
+    authority = authority.substr(0, colon);
+  if (authority.ends_with('.')) authority.remove_suffix(1);
+  return ToLower(authority);
 }
 
 // ---- options
@@ -143,8 +197,15 @@ std::optional<Loopback> ParseLoopback(std::string_view text) {
   return address;
 }
 
+// A folder that clients put tokens into. The folder may be a symlink, but then from the start: what
+// takes a folder's place later is followed nowhere.
+struct Webroot {
+  std::string path;
+  bool is_symlink = false;
+};
+
 struct Options {
-  std::vector<std::string> webroot;
+  std::vector<Webroot> webroots;
   std::string standalone, thumbprint;
   Mode mode = Mode::kAuto;
   std::optional<Loopback> standalone_address;
@@ -155,7 +216,14 @@ struct Options {
   std::shared_ptr<LineBudget> misses = std::make_shared<LineBudget>(10);
 
   void Read(ConfigReader& config) {
+    std::vector<std::string> webroot;
     config.Read("webroot", webroot);
+    for (std::string& path : webroot) {
+      while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+      struct stat status {};
+      bool is_symlink = lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode);
+      webroots.push_back({std::move(path), is_symlink});
+    }
     config.Read("standalone", standalone);
     config.Read("thumbprint", thumbprint);
     std::string word = "auto";
@@ -217,11 +285,14 @@ int OpenBeneath(int root, const std::string& token) {
 }
 
 // The file's bytes; nothing, with the reason in `fault` where it is worth telling.
-std::optional<std::string> ReadFromWebroot(const std::string& webroot, const std::string& token,
+std::optional<std::string> ReadFromWebroot(const Webroot& webroot, const std::string& token,
                                            std::string& fault) {
-  OwnedFd root(open(webroot.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  int follow = webroot.is_symlink ? 0 : O_NOFOLLOW;
+  OwnedFd root(open(webroot.path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC | follow));
   if (!root) {
-    fault = std::strerror(errno);
+    struct stat status {};
+    bool is_swapped = follow != 0 && lstat(webroot.path.c_str(), &status) == 0 && S_ISLNK(status.st_mode);
+    fault = is_swapped ? "has become a symlink; reload if that is meant" : std::strerror(errno);
     return std::nullopt;
   }
   OwnedFd file(OpenBeneath(root.get(), token));
@@ -325,7 +396,7 @@ std::optional<std::string> AskStandalone(const Loopback& address, const std::str
 
 // One search for one token. Run off the worker; it shares nothing but this.
 struct Search {
-  std::vector<std::string> webroots;
+  std::vector<Webroot> webroots;
   std::optional<Loopback> standalone;
   std::string token, host;
 
@@ -333,10 +404,10 @@ struct Search {
   std::string faults;  // why something that was found could not be used
 
   void Run() {
-    for (const std::string& webroot : webroots) {
+    for (const Webroot& webroot : webroots) {
       std::string fault;
       auto found = ReadFromWebroot(webroot, token, fault);
-      if (Take(found, "webroot:" + webroot, fault)) return;
+      if (Take(found, "webroot:" + webroot.path, fault)) return;
     }
     if (standalone) {
       std::string fault;
@@ -366,9 +437,7 @@ struct Search {
 class AcmeChallenge final : public ExchangeFilter {
  public:
   explicit AcmeChallenge(const Options& options) : options_(options) {}
-  ~AcmeChallenge() override {
-    if (has_entered_) options_.gate->Leave();
-  }
+  ~AcmeChallenge() override { LeaveGate(); }
 
   Verdict OnRequestHead(Exchange& exchange) override {
     if (options_.mode == Mode::kOff) return Verdict::kContinue;
@@ -385,13 +454,15 @@ class AcmeChallenge final : public ExchangeFilter {
     if (request.method != "GET" && request.method != "HEAD") return Refuse(exchange, 404, "method");
     if (request.framing != http::BodyFraming::kNone || !request.upgrade.empty())
       return Refuse(exchange, 404, "a body");
-    if (!options_.gate->Enter(request.authority, Steady::now())) return Refuse(exchange, 429, "too many");
+    if (!options_.gate->Enter(HostOf(request.authority), Steady::now())) return Refuse(exchange, 429, "too many");
     has_entered_ = true;
     token_ = token;
 
-    if (options_.webroot.empty() && !options_.standalone_address) return Answer(exchange, nullptr);
+    if (std::string own = exchange.OwnChallenge(token_); !own.empty())
+      return SendAnswer(exchange, own, "own");
+    if (options_.webroots.empty() && !options_.standalone_address) return Answer(exchange, nullptr);
     auto search = std::make_shared<Search>();
-    search->webroots = options_.webroot;
+    search->webroots = options_.webroots;
     search->standalone = options_.standalone_address;
     search->token = token_;
     search->host = request.authority;
@@ -401,19 +472,27 @@ class AcmeChallenge final : public ExchangeFilter {
     return Verdict::kPause;
   }
 
-  // Only for what went to the site's upstream: a stateless answer is better than its refusal.
+  // Only for what went to the site's upstream.
   Verdict OnResponseHead(Exchange& exchange) override {
     if (!is_forwarded_) return Verdict::kContinue;
-    const http::ResponseHead& head = exchange.response();
-    bool is_answer = head.status == 200 && head.content_length.value_or(0) <= kMaxAnswer;
-    std::string thumbprint = ThumbprintFor(exchange);
-    if (is_answer || thumbprint.empty()) {
-      Tell(exchange, is_answer ? "upstream" : "", head.status);
+    is_forwarded_ = false;
+    int status = exchange.response().status;
+    if (status != 200) return AnswerAfterUpstream(exchange, fmt::format("status {}", status));
+    // The head of an answer says nothing that can be checked; an authority never asks for one.
+    if (exchange.request().method == "HEAD") {
+      Tell(exchange, "upstream", status);
       return Verdict::kContinue;
     }
-    is_forwarded_ = false;
-    SendAnswer(exchange, token_ + "." + thumbprint, "thumbprint");
-    return Verdict::kStop;
+    exchange.CollectResponse(kMaxAnswer, [this, &exchange](Result<std::string> body) {
+      std::string_view text = body ? TrimEnd(*body) : std::string_view();
+      std::string fault(body ? FindFault(token_, text) : std::string_view(body.error().detail));
+      if (fault.empty()) {
+        SendAnswer(exchange, std::string(text), "upstream");
+      } else {
+        AnswerAfterUpstream(exchange, fault);
+      }
+    });
+    return Verdict::kPause;
   }
 
  private:
@@ -421,8 +500,13 @@ class AcmeChallenge final : public ExchangeFilter {
     LOG_DEBUG("challenge_refused", "x={} client={} host={} status={} path={} reason={}",
               exchange.id(), exchange.connection().client_address, exchange.request().authority,
               status, EscapeControl(exchange.request().path()), why);
+    exchange.NoteReason(why);
     exchange.ReplyStatus(status, kName);
     return Verdict::kStop;
+  }
+
+  void LeaveGate() {
+    if (std::exchange(has_entered_, false)) options_.gate->Leave();
   }
 
   // `search` is null where there was nowhere to look.
@@ -436,13 +520,32 @@ class AcmeChallenge final : public ExchangeFilter {
     if (!thumbprint.empty()) return SendAnswer(exchange, token_ + "." + thumbprint, "thumbprint");
     // "always": who serves tokens behind us in a way of his own.
     if (options_.mode == Mode::kAlways) return Forward(exchange);
+    return GiveUp(exchange);
+  }
+
+  Verdict GiveUp(Exchange& exchange) {
     Tell(exchange, "", 404);
+    if (!faults_.empty()) exchange.NoteReason(faults_);
     exchange.ReplyStatus(404, kName);
     return Verdict::kStop;
   }
 
+  // The upstream's answer is none. A stateless one is better; a refusal or a redirect of the
+  // upstream's is passed on as it is, but never a 200 of another form.
+  Verdict AnswerAfterUpstream(Exchange& exchange, const std::string& fault) {
+    std::string thumbprint = ThumbprintFor(exchange);
+    if (!thumbprint.empty()) return SendAnswer(exchange, token_ + "." + thumbprint, "thumbprint");
+    faults_ += (faults_.empty() ? "upstream: " : "; upstream: ") + fault;
+    if (exchange.response().status == 200) return GiveUp(exchange);
+    Tell(exchange, "", exchange.response().status);
+    exchange.NoteReason(faults_);
+    return Verdict::kContinue;
+  }
+
   Verdict Forward(Exchange& exchange) {
     is_forwarded_ = true;
+    // The upstream has limits of its own; one that hangs must not shut the path for all other hosts.
+    LeaveGate();
     exchange.ForwardNow();
     return Verdict::kStop;
   }
@@ -453,7 +556,7 @@ class AcmeChallenge final : public ExchangeFilter {
     head.status = 200;
     head.headers.Add("Content-Type", "application/octet-stream");  // RFC 8555 8.3
     head.headers.Add("Cache-Control", "no-store");
-    exchange.Reply(std::move(head), answer, kName);
+    exchange.Reply(std::move(head), answer, fmt::format("{}:{}", kName, answered_by));
     return Verdict::kStop;
   }
 

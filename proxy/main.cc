@@ -37,6 +37,7 @@ int Run(int argc, char** argv) {
   genkan::cli::AddRun(app, exit_code);
   genkan::cli::AddDemo(app, exit_code);
   genkan::cli::AddCheck(app, exit_code);
+  genkan::cli::AddPreflight(app, exit_code);
   genkan::cli::AddDoctor(app, exit_code);
   genkan::cli::AddStatus(app, exit_code);
   genkan::cli::AddReload(app, exit_code);

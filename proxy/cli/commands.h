@@ -14,6 +14,7 @@ inline constexpr int kExitGood = 0, kExitFinding = 1, kExitCannot = 2, kExitUsag
 // `exit_code` is set when the subcommand has run; it outlives the parsing.
 void AddRun(CLI::App& app, int& exit_code);
 void AddDemo(CLI::App& app, int& exit_code);
+void AddPreflight(CLI::App& app, int& exit_code);
 void AddCheck(CLI::App& app, int& exit_code);
 void AddDoctor(CLI::App& app, int& exit_code);
 void AddStatus(CLI::App& app, int& exit_code);

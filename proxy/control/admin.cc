@@ -7,6 +7,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/text.h"
+#include "proxy/control/challenges_json.h"
 #include "proxy/control/metrics_text.h"
 #include "proxy/control/status_page.h"
 
@@ -41,6 +42,17 @@ bool HasFlag(std::string_view query, std::string_view name) {
   }
   return false;
 }
+
+std::string_view Value(std::string_view query, std::string_view name) {
+  for (std::string_view part : Split(query, '&')) {
+    size_t equals = part.find('=');
+    if (equals != std::string_view::npos && part.substr(0, equals) == name)
+      return part.substr(equals + 1);
+  }
+  return {};
+}
+
+constexpr Seconds kLongestWatch{600};
 
 }  // namespace
 
@@ -123,6 +135,12 @@ ServiceResponse Admin::Answer(const ServiceRequest& request) {
     return response;
   }
   if (path == "/events") return Events();
+  if (path == "/challenges.json") {
+    // Who asked is nobody's business on the network.
+    if (!is_socket) return Plain(403, "over the Unix socket alone");
+    return JsonAnswer(200, ChallengesJson(target_.Challenges(), SystemClock().Now(),
+                                          Value(request.head.query(), "token")));
+  }
   if (path == "/") {
     ServiceResponse response;
     response.content_type = "text/html; charset=utf-8";
@@ -136,7 +154,7 @@ ServiceResponse Admin::Answer(const ServiceRequest& request) {
     response.body = StatusPage(target_.Status());
     return response;
   }
-  return Plain(404, "here are: / /status.json /metrics /events, POST /reload /refresh /stop");
+  return Plain(404, "here are: / /status.json /metrics /events /challenges.json, POST /reload /refresh /stop");
 }
 
 ServiceResponse Admin::Post(std::string_view path, std::string_view query) {
@@ -160,7 +178,26 @@ ServiceResponse Admin::Post(std::string_view path, std::string_view query) {
     return JsonAnswer(200, now ? "{\"schema\": 1, \"stopping\": \"now\"}\n"
                                : "{\"schema\": 1, \"stopping\": \"draining\"}\n");
   }
-  return Plain(404, "POST /reload, /refresh or /stop");
+  if (path == "/preflight") return Watch(query);
+  return Plain(404, "POST /reload, /refresh, /preflight or /stop");
+}
+
+ServiceResponse Admin::Watch(std::string_view query) {
+  std::string_view token = Value(query, "token"), answer = Value(query, "answer");
+  bool is_answer = answer.starts_with(token) && answer.substr(token.size()).starts_with('.') &&
+                   server::IsChallengeToken(answer.substr(token.size() + 1));
+  if (!server::IsChallengeToken(token) || (!answer.empty() && !is_answer))
+    return Plain(400, "token=TOKEN, and perhaps answer=TOKEN.THUMBPRINT");
+  if (HasFlag(query, "end")) {
+    target_.Challenges().Drop(token);
+    return JsonAnswer(200, "{\"schema\": 1, \"watching\": false}\n");
+  }
+  Seconds time(ParseDecimal(Value(query, "seconds")).value_or(60));
+  MonotonicTime until = SystemClock().Now() + std::min(time, kLongestWatch);
+  if (!target_.Challenges().Put(token, std::string(answer), until))
+    return Plain(429, "too many preflights at a time");
+  LOG_INFO("preflight", "token={} answered={}", token, !answer.empty());
+  return JsonAnswer(200, "{\"schema\": 1, \"watching\": true}\n");
 }
 
 ServiceResponse Admin::Events() {

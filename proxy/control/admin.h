@@ -12,6 +12,7 @@
 #include "proxy/control/socket_opener.h"
 #include "proxy/control/status.h"
 #include "proxy/event/event_loop.h"
+#include "proxy/server/challenge_board.h"
 
 namespace genkan::control {
 
@@ -26,6 +27,7 @@ class AdminTarget {
   };
   virtual ReloadResult Reload(bool force) = 0;
   virtual void Refresh() = 0;
+  virtual server::ChallengeBoard& Challenges() = 0;
   // After the answer has gone out.
   virtual void StopSoon(bool now) = 0;
 
@@ -52,6 +54,8 @@ class Admin {
  private:
   ServiceResponse Post(std::string_view path, std::string_view query);
   ServiceResponse Events();
+  // `genkan preflight` has a token watched, and answered where it says so.
+  ServiceResponse Watch(std::string_view query);
 
   AdminTarget& target_;
   SocketOpener& sockets_;

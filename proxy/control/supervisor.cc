@@ -63,6 +63,7 @@ class Supervisor final : public AdminTarget {
 
   RunStatus Status() override;
   ReloadResult Reload(bool force) override;
+  server::ChallengeBoard& Challenges() override { return shared_->challenges; }
   void Refresh() override { certificates_->Refresh(); }
   void StopSoon(bool now) override;
 

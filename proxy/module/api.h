@@ -85,6 +85,8 @@ class Exchange {
   virtual bool site_has_challenge_upstream() const = 0;
   // The account's thumbprint that the site names for itself, otherwise "".
   virtual std::string_view site_thumbprint() const { return {}; }
+  // What a token of ours answers on the challenge path (`genkan preflight` put it up); "" for all others.
+  virtual std::string OwnChallenge(std::string_view /*token*/) { return {}; }
 
   // Answers in place of the upstream; return Verdict::kStop behind it. After kPause: the answer in place of Resume().
   // `body` may be empty; give it for HEAD too, it is left out there. `answered_by` goes to the access log
@@ -97,6 +99,13 @@ class Exchange {
   // Sends the request on to the site's upstream, past all other modules (challenge_to_upstream); as Reply, with kStop
   // behind it or in place of Resume(). The caller's own response hooks still run.
   virtual void ForwardNow() = 0;
+
+  // In OnResponseHead: has the upstream's whole body brought here before anything of its response goes on; return
+  // kPause behind it. `done` gets the body, or why there is none (more than `most` bytes, cut), and then answers with
+  // Reply or goes on with Resume, where there is a body.
+  virtual void CollectResponse(size_t most, std::function<void(Result<std::string>)> done) = 0;
+  // Why the answer is what it is: for the access log's `error`.
+  virtual void NoteReason(std::string_view /*reason*/) {}
 
   // Continues after Verdict::kPause.
   virtual void Resume() = 0;

@@ -105,6 +105,7 @@ void ServerExchange::Finish() {
   if (upstream_ != nullptr) upstream_info_ = upstream_->info();
   chain_.Complete(*this);
   WriteLog();
+  NoteChallenge();
   CountMetrics();
   // Not complete: the origin's connection is closed, so that it learns at once.
   upstream_.reset();
@@ -148,7 +149,9 @@ void ServerExchange::Clear() {
   client_address_.clear();
   user_.clear();
   request_id_.clear();
+  collection_.reset();
   answered_by_.clear();
+  answered_module_ = {};
   failure_.clear();
   is_from_trusted_proxy_ = false;
   request_ended_ = request_end_sent_ = drops_request_body_ = false;
@@ -169,7 +172,7 @@ void ServerExchange::AddFilter(uint32_t module) {
   unsigned hooks = slot.module->hooks();
   if (hooks == 0) return;
   auto filter = slot.module->MakeFilter(*snapshot_->states[module]);
-  if (filter != nullptr) chain_.Add(std::move(filter), hooks);
+  if (filter != nullptr) chain_.Add(std::move(filter), hooks, slot.name);
 }
 
 void ServerExchange::AddFilters(const std::vector<uint32_t>& modules) {
@@ -534,6 +537,7 @@ std::string_view ServerExchange::site_thumbprint() const {
 void ServerExchange::Reply(http::ResponseHead head, std::string body, std::string_view answered_by) {
   if (!can_answer()) return;
   answered_by_ = answered_by;
+  answered_module_ = chain_.last_name();
   LocalReply reply{std::move(head), std::move(body)};
   CompleteLocalHead(reply.head, reply.body, core_.shared().clock.Wall());
   if (is_in_hook_) {
@@ -553,6 +557,14 @@ void ServerExchange::ReplyStatusWith(int status, const http::Headers& more,
   LocalReply reply = MakeLocalReply(status, core_.shared().clock.Wall());
   for (http::Headers::Field field : more) reply.head.headers.Set(field.name, field.value);
   Reply(std::move(reply.head), std::move(reply.body), answered_by);
+}
+
+std::string ServerExchange::OwnChallenge(std::string_view token) {
+  return core_.shared().challenges.Answer(token, core_.loop().now());
+}
+
+void ServerExchange::CollectResponse(size_t most, std::function<void(Result<std::string>)> done) {
+  collection_ = Collection{most, std::move(done)};
 }
 
 void ServerExchange::ForwardNow() {

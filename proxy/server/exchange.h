@@ -74,6 +74,9 @@ class ServerExchange final : public genkan::Exchange, private upstream::Upstream
   void Reply(http::ResponseHead head, std::string body, std::string_view answered_by) override;
   void ReplyStatus(int status, std::string_view answered_by) override;
   void ReplyStatusWith(int status, const http::Headers& more, std::string_view answered_by) override;
+  std::string OwnChallenge(std::string_view token) override;
+  void CollectResponse(size_t most, std::function<void(Result<std::string>)> done) override;
+  void NoteReason(std::string_view reason) override { NoteFailure(reason); }
   void ForwardNow() override;
   void Resume() override;
   bool Offload(std::function<void()> work, std::function<void()> done) override;
@@ -143,6 +146,9 @@ class ServerExchange final : public genkan::Exchange, private upstream::Upstream
   void SendResponseBody(Buffer& data);
   void NoteWindow(bool is_full);
   void DropUpstream();
+  // Tells who collects the response, when it is here or will not be.
+  void Collect();
+  void NoteChallenge();
   void Dirty();
   void NoteFailure(std::string_view what);
   void WriteLog();
@@ -188,7 +194,13 @@ class ServerExchange final : public genkan::Exchange, private upstream::Upstream
   std::optional<LocalReply> reply_;  // asked for by a hook that is still on the stack
   std::string client_address_;       // where a trusted proxy conveyed another than the connection's
   std::string user_, request_id_;    // what modules found out
+  struct Collection {
+    size_t most = 0;
+    std::function<void(Result<std::string>)> done;
+  };
+  std::optional<Collection> collection_;
   std::string answered_by_;
+  std::string_view answered_module_;  // its instance's name, in the snapshot
   std::string failure_;
 
   bool is_from_trusted_proxy_ = false;

@@ -105,6 +105,7 @@ void ServerExchange::OnUpstreamBody(Buffer& data, bool end) {
   if (end) response_received_ = is_upstream_done_ = true;
   response_body_.Append(data);
   PumpResponseBody();
+  Collect();
   Dirty();
 }
 
@@ -113,6 +114,7 @@ void ServerExchange::OnUpstreamTrailers(http::Headers&& trailers) {
   response_trailers_ = std::move(trailers);
   response_received_ = is_upstream_done_ = true;
   PumpResponseBody();
+  Collect();
   Dirty();
 }
 
@@ -124,6 +126,11 @@ void ServerExchange::OnUpstreamFailed(const Error& error) {
             error.detail);
   is_upstream_done_ = true;
   if (has_response_) return Cut({error.code, error.detail, Side::kUpstream});
+  if (auto collection = std::exchange(collection_, std::nullopt)) {
+    collection->done(Fail(error.code, "{}", error.detail));
+    Dirty();
+    if (!can_answer()) return;
+  }
   paused_ &= static_cast<uint8_t>(~(kPausedResponseHead | kPausedResponseBody));
   SendStatus(StatusOf(error));
   Dirty();
@@ -153,10 +160,23 @@ void ServerExchange::RunResponseHead() {
     if (verdict == Verdict::kContinue) break;
     if (!is_resumed_) {
       paused_ |= kPausedResponseHead;
-      return;
+      return Collect();
     }
   }
   SendHead();
+}
+
+void ServerExchange::Collect() {
+  if (!collection_ || (paused_ & kPausedResponseHead) == 0) return;
+  bool is_too_large = response_body_.size() > collection_->most;
+  if (!is_too_large && !response_received_) return;
+  auto done = std::move(collection_->done);
+  collection_.reset();
+  if (is_too_large) {
+    done(Fail(ErrorCode::kTooLarge, "too long a body"));
+  } else {
+    done(response_body_.ToText());
+  }
 }
 
 void ServerExchange::SendHead() {
@@ -347,9 +367,32 @@ void ServerExchange::CountMetrics() {
     metrics.upstream_head_duration.Observe(
         static_cast<uint64_t>(std::max<int64_t>(0, MicrosBetween(began_, response_head_at_))));
   }
-  if (answered_by_ == "acme_challenge") {
+  if (answered_by_.starts_with("acme_challenge")) {
     (status == 200 ? metrics.challenges_answered : metrics.challenges_refused).Add();
   }
+}
+
+void ServerExchange::NoteChallenge() {
+  ChallengeBoard& board = core_.shared().challenges;
+  std::string_view path = request_.path();
+  bool is_challenge = path.starts_with(kChallengePrefix);
+  if (!is_challenge && !board.is_watching()) return;
+  std::string token =
+      board.TokenOf(path, is_challenge ? "" : request_.headers.Get("user-agent").value_or(""));
+  if (token.empty()) return;
+  ChallengeHit hit;
+  hit.time = began_wall_;
+  hit.host = request_.authority;
+  hit.client = connection_->view().client_address;
+  hit.target = original_target_.empty() ? request_.target : original_target_;
+  hit.site = site();
+  hit.is_tls = connection_->is_tls();
+  hit.status = has_response_ ? response_.status : 0;
+  hit.answered_by = answered_by_;
+  hit.module = answered_module_;
+  hit.upstream = upstream_info_.address;
+  hit.reason = failure_;
+  board.Note(token, std::move(hit), core_.loop().now());
 }
 
 void ServerExchange::WriteLog() {

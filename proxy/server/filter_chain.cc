@@ -2,8 +2,9 @@
 
 namespace genkan::server {
 
-void FilterChain::Add(std::unique_ptr<ExchangeFilter> filter, unsigned hooks) {
-  entries_.push_back({std::move(filter), hooks});
+void FilterChain::Add(std::unique_ptr<ExchangeFilter> filter, unsigned hooks,
+                      std::string_view name) {
+  entries_.push_back({std::move(filter), hooks, name});
   hooks_ |= hooks;
 }
 
@@ -12,6 +13,7 @@ Verdict FilterChain::Forwards(size_t& position, unsigned hook, Call call) {
   while (position < entries_.size()) {
     Entry& entry = entries_[position++];
     if ((entry.hooks & hook) == 0) continue;
+    last_name_ = entry.name;
     Verdict verdict = call(*entry.filter);
     if (verdict != Verdict::kContinue) return verdict;
   }
@@ -23,6 +25,7 @@ Verdict FilterChain::Backwards(size_t& position, unsigned hook, Call call) {
   while (position < entries_.size()) {
     Entry& entry = entries_[entries_.size() - ++position];
     if ((entry.hooks & hook) == 0) continue;
+    last_name_ = entry.name;
     Verdict verdict = call(*entry.filter);
     if (verdict != Verdict::kContinue) return verdict;
   }
@@ -72,6 +75,7 @@ FilterChain::Filters FilterChain::Take() {
   for (Entry& entry : entries_) filters.push_back(std::move(entry.filter));
   entries_.clear();
   hooks_ = 0;
+  last_name_ = {};
   request_head_ = request_body_ = upstream_request_ = response_head_ = response_body_ = 0;
   return filters;
 }

@@ -13,7 +13,10 @@ class FilterChain {
  public:
   using Filters = std::vector<std::unique_ptr<ExchangeFilter>>;
 
-  void Add(std::unique_ptr<ExchangeFilter> filter, unsigned hooks);
+  // `name`: of the module's instance; outlives the filter.
+  void Add(std::unique_ptr<ExchangeFilter> filter, unsigned hooks, std::string_view name = {});
+  // Of the filter that ran last.
+  std::string_view last_name() const { return last_name_; }
   // True where some filter has this hook (module/api.h, Hooks).
   bool Has(unsigned hook) const { return (hooks_ & hook) != 0; }
 
@@ -33,6 +36,7 @@ class FilterChain {
   struct Entry {
     std::unique_ptr<ExchangeFilter> filter;
     unsigned hooks = 0;
+    std::string_view name;
   };
   template <class Call>
   Verdict Forwards(size_t& position, unsigned hook, Call call);
@@ -41,6 +45,7 @@ class FilterChain {
 
   std::vector<Entry> entries_;
   unsigned hooks_ = 0;
+  std::string_view last_name_;
   // How many filters the run in progress has behind it.
   size_t request_head_ = 0, request_body_ = 0, upstream_request_ = 0, response_head_ = 0,
          response_body_ = 0;

@@ -14,6 +14,7 @@
 #include "proxy/net/fd.h"
 #include "proxy/server/access_log.h"
 #include "proxy/server/address_limiter.h"
+#include "proxy/server/challenge_board.h"
 #include "proxy/server/snapshot.h"
 #include "proxy/server/worker_metrics.h"
 #include "proxy/tls/cert_store.h"
@@ -32,6 +33,7 @@ struct WorkerShared {
   // For what burns the processor (passwords' hashes): a single thread with a short queue, so that guesses by the thousand
   // neither fill the machine nor keep files and names waiting.
   event::BlockingPool computing{1, 256};
+  ChallengeBoard challenges;
   // Validations by tls-alpn-01.
   HostGate tls_alpn_gate;
   LineBudget tls_alpn_lines{10};

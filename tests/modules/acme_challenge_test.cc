@@ -70,7 +70,7 @@ TEST_F(AcmeChallenge, AnswersAFileOfTheWebroot) {
   EXPECT_EQ(Pass(exchange), Verdict::kPause) << "files are read off the worker";
   ASSERT_EQ(exchange.status(), 200);
   EXPECT_EQ(exchange.answers[0].body, kAuthorization);
-  EXPECT_EQ(exchange.answers[0].answered_by, "acme_challenge");
+  EXPECT_EQ(exchange.answers[0].answered_by, "acme_challenge:webroot:" + (dir_ / "root"));
   EXPECT_EQ(exchange.answers[0].head.headers.Get("cache-control"), "no-store");
   EXPECT_EQ(exchange.resumes, 0);
 }
@@ -108,7 +108,13 @@ TEST_F(AcmeChallenge, OtherSpellingsOfThePrefixGoNowhereEither) {
                              "//.well-known/acme-challenge/", "/x/../.well-known/acme-challenge/",
                              "/./.well-known/acme-challenge/", "/.well-known%2facme-challenge/",
                              "/%252ewell-known/acme-challenge/", "/.well-known\\acme-challenge/",
-                             "/.WELL-known/Acme-Challenge/", "/.well-known;x/acme-challenge/%61"})
+                             "/.WELL-known/Acme-Challenge/", "/.well-known;x/acme-challenge/%61",
+                             "/.well-known/acme%252dchallenge/", "/.well-known%25252facme-challenge/",
+                             "/%c0%ae\x77\x65ll-known/acme-challenge/", "/.well-known%e0%80%afacme-challenge/",
+                             "/%u002ewell-known/acme-challenge/", "/%ef%bc%8ewell-known/acme-challenge/",
+                             "/.well-known./acme-challenge/", "/.well-known%20/acme-challenge/",
+                             "/.well-known%00/acme-challenge/", "/x/..%3b/.well-known/acme-challenge/",
+                             "/\xef\xbb\xbf.well-known/acme-challenge/"})
     EXPECT_EQ(StatusOf(prefix + (prefix[std::strlen(prefix) - 1] == '/' ? kToken : "")), 404)
         << prefix;
 }
@@ -207,12 +213,99 @@ TEST_F(AcmeChallenge, AThumbprintIsBetterThanAnUpstreamsRefusal) {
   EXPECT_EQ(filters_.back()->OnResponseHead(exchange), Verdict::kStop);
   EXPECT_EQ(exchange.answers.at(0).body, kAuthorization);
 
-  FakeExchange good(kPrefix + kToken);
-  good.has_challenge_upstream = true;
-  Pass(good);
-  good.response_head.status = 200;
-  good.response_head.content_length = kAuthorization.size();
-  EXPECT_EQ(filters_.back()->OnResponseHead(good), Verdict::kContinue);
+  EXPECT_EQ(exchange.answers.at(0).answered_by, "acme_challenge:thumbprint");
+}
+
+TEST_F(AcmeChallenge, TheUpstreamsAnswerMustHaveTheForm) {
+  struct {
+    Result<std::string> body;
+    int status;  // 0: nothing is said
+    std::string reason;
+  } cases[] = {{kAuthorization + "\n", 200, ""},
+               {std::string("<html>a page for every path</html>"), 404, "upstream: wrong length"},
+               {Fail(ErrorCode::kTooLarge, "too long a body"), 404, "upstream: too long a body"}};
+  Configure("");
+  for (const auto& one : cases) {
+    FakeExchange exchange(kPrefix + kToken);
+    exchange.has_challenge_upstream = true;
+    Pass(exchange);
+    ASSERT_EQ(exchange.forwards, 1);
+    exchange.response_head.status = 200;
+    ASSERT_EQ(filters_.back()->OnResponseHead(exchange), Verdict::kPause);
+    EXPECT_EQ(exchange.most_collected, 1024u);
+    exchange.collected(one.body);
+    EXPECT_EQ(exchange.status(), one.status);
+    EXPECT_EQ(exchange.noted, one.reason);
+    if (one.status == 200) {
+      EXPECT_EQ(exchange.answers[0].body, kAuthorization);
+      EXPECT_EQ(exchange.answers[0].answered_by, "acme_challenge:upstream");
+    }
+  }
+}
+
+TEST_F(AcmeChallenge, AfterAWrongAnswerOfTheUpstreamTheThumbprintAnswers) {
+  Configure("thumbprint = \"" + kThumbprint + "\"");
+  FakeExchange exchange(kPrefix + kToken);
+  exchange.has_challenge_upstream = true;
+  Pass(exchange);
+  exchange.response_head.status = 200;
+  ASSERT_EQ(filters_.back()->OnResponseHead(exchange), Verdict::kPause);
+  exchange.collected(std::string("welcome"));
+  ASSERT_EQ(exchange.status(), 200);
+  EXPECT_EQ(exchange.answers[0].answered_by, "acme_challenge:thumbprint");
+}
+
+TEST_F(AcmeChallenge, ARefusalOrRedirectOfTheUpstreamIsPassedOn) {
+  Configure("");
+  for (int status : {301, 403, 404, 500}) {
+    FakeExchange exchange(kPrefix + kToken);
+    exchange.has_challenge_upstream = true;
+    Pass(exchange);
+    exchange.response_head.status = status;
+    EXPECT_EQ(filters_.back()->OnResponseHead(exchange), Verdict::kContinue) << status;
+    EXPECT_THAT(exchange.answers, IsEmpty());
+  }
+}
+
+TEST_F(AcmeChallenge, AnUpstreamThatHangsShutsThePathForNobodyElse) {
+  UseWebroot();
+  Put(kToken, kAuthorization);
+  std::vector<std::unique_ptr<FakeExchange>> hanging;
+  for (int i = 0; i < 100; ++i) {
+    hanging.push_back(std::make_unique<FakeExchange>(kPrefix + "none"));
+    hanging.back()->request_head.authority = "h" + std::to_string(i) + ".test";
+    hanging.back()->has_challenge_upstream = true;
+    Pass(*hanging.back());
+    ASSERT_EQ(hanging.back()->forwards, 1) << i;
+  }
+  FakeExchange other(kPrefix + kToken);
+  Pass(other);
+  EXPECT_EQ(other.status(), 200);
+}
+
+TEST_F(AcmeChallenge, OwnTokensComeFirst) {
+  UseWebroot();
+  Put(kToken, kAuthorization);
+  FakeExchange exchange(kPrefix + kToken);
+  exchange.own_answer = kToken + "." + std::string(43, 'o');
+  EXPECT_EQ(Pass(exchange), Verdict::kStop) << "no file is looked at";
+  ASSERT_EQ(exchange.status(), 200);
+  EXPECT_EQ(exchange.answers[0].body, exchange.own_answer);
+  EXPECT_EQ(exchange.answers[0].answered_by, "acme_challenge:own");
+}
+
+TEST_F(AcmeChallenge, AWebrootThatBecomesASymlinkIsNotFollowed) {
+  WriteFile(dir_ / ("other" + kPrefix + kToken), kAuthorization);
+  std::filesystem::create_directory(dir_ / "root");
+  UseWebroot();
+  std::filesystem::remove(dir_ / "root");
+  std::filesystem::create_directory_symlink(dir_ / "other", dir_ / "root");
+  FakeExchange exchange(kPrefix + kToken);
+  Pass(exchange);
+  EXPECT_EQ(exchange.status(), 404);
+  EXPECT_THAT(exchange.noted, HasSubstr("has become a symlink"));
+  UseWebroot();
+  EXPECT_EQ(StatusOf(kPrefix + kToken), 200) << "one that is a symlink from the start is meant";
 }
 
 TEST_F(AcmeChallenge, Modes) {
@@ -233,6 +326,15 @@ TEST_F(AcmeChallenge, TwentyRequestsASecondForAHost) {
   int status = StatusOf(kPrefix + "a");
   if (std::chrono::steady_clock::now() - start < Seconds(1)) {
     EXPECT_EQ(status, 429);
+  }
+  for (const char* same : {"A.test", "a.test:80", "a.test."}) {
+    FakeExchange spelled(kPrefix + "a");
+    spelled.request_head.authority = same;
+    Pass(spelled);
+    if (std::chrono::steady_clock::now() - start < Seconds(1)) {
+      EXPECT_EQ(spelled.status(), 429) << same;
+    }
+    filters_.clear();
   }
   FakeExchange other(kPrefix + "a");
   other.request_head.authority = "b.test";

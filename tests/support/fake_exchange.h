@@ -60,6 +60,14 @@ class FakeExchange final : public Exchange {
     head.headers = more;
     answers.push_back({status, std::move(head), "", std::string(answered_by)});
   }
+  std::string OwnChallenge(std::string_view token) override {
+    return own_answer.starts_with(std::string(token) + ".") ? own_answer : "";
+  }
+  void CollectResponse(size_t most, std::function<void(Result<std::string>)> done) override {
+    most_collected = most;
+    collected = std::move(done);
+  }
+  void NoteReason(std::string_view reason) override { noted = reason; }
   void ForwardNow() override { ++forwards; }
   void Resume() override { ++resumes; }
   bool Offload(std::function<void()> work, std::function<void()> done) override {
@@ -103,7 +111,12 @@ class FakeExchange final : public Exchange {
   bool is_judgeable = true;
   std::string site_name = "a.test", thumbprint;
   bool has_challenge_upstream = false, takes_work = true, runs_work_at_once = true;
+  std::string own_answer;  // TOKEN.THUMBPRINT
   std::vector<Answer> answers;
+  // What CollectResponse was given: the test calls it.
+  std::function<void(Result<std::string>)> collected;
+  size_t most_collected = 0;
+  std::string noted;
   int forwards = 0, resumes = 0;
   std::vector<std::pair<std::function<void()>, std::function<void()>>> offloaded;
 };

@@ -108,10 +108,10 @@ class Pebble:
 class Certbot:
     """certbot with everything it keeps in one folder; `live` is where the lineages appear."""
 
-    def __init__(self, folder, pebble, ca):
+    def __init__(self, folder, pebble, ca, webroot=None):
         self.folder = Path(folder) / "certbot"
-        self.webroot = self.folder / "webroot"
-        self.webroot.mkdir(parents=True)
+        self.webroot = Path(webroot or self.folder / "webroot")
+        self.webroot.mkdir(parents=True, exist_ok=True)
         self._pebble, self._ca = pebble, ca
 
     def live(self, name):
@@ -123,9 +123,11 @@ class Certbot:
                     if command == "renew" else "--agree-tos", *args],
                    longest=longest, env={**os.environ, "REQUESTS_CA_BUNDLE": str(self._ca.root)})
 
-    def issue(self, *names):
+    def issue(self, *names, how=None):
+        """how: certbot's options for the challenge; without them the webroot."""
+        how = how or ["--webroot", "-w", self.webroot]
         domains = [arg for name in names for arg in ("-d", name)]
-        done = self.run("certonly", "--webroot", "-w", self.webroot, "--server", self._pebble.directory,
+        done = self.run("certonly", *how, "--server", self._pebble.directory,
                         "--register-unsafely-without-email", "--key-type", "ecdsa", *domains)
         self._check(done)
 

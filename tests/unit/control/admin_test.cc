@@ -24,9 +24,11 @@ class FakeTarget final : public AdminTarget {
     ++stops;
     was_now = now;
   }
+  server::ChallengeBoard& Challenges() override { return board; }
 
   RunStatus status;
   ReloadResult result;
+  server::ChallengeBoard board;
   int reloads = 0, refreshes = 0, stops = 0;
   bool was_forced = false, was_now = false;
 };
@@ -157,6 +159,36 @@ TEST_F(AdminTest, AnEventIsOneLineOfData) {
   std::string event = response.next_event();
   EXPECT_TRUE(event.starts_with("data: {"));
   EXPECT_EQ(event.find('\n'), event.size() - 2) << event;
+}
+
+TEST_F(AdminTest, APreflightsTokenIsWatchedAndAnswered) {
+  const std::string query = "token=tOk&answer=tOk.print&seconds=60";
+  EXPECT_EQ(Ask("127.0.0.1:9443", "POST", "/preflight?" + query).status, 403) << "over the socket alone";
+  EXPECT_EQ(AskSocket("POST", "/preflight?" + query).status, 200);
+  MonotonicTime now = SystemClock().Now();
+  EXPECT_EQ(target_.board.Answer("tOk", now), "tOk.print");
+  server::ChallengeHit hit;
+  hit.status = 403;
+  hit.host = "a.test";
+  hit.module = "shut";
+  target_.board.Note("tOk", hit, now);
+  EXPECT_EQ(Ask("127.0.0.1:9443", "GET", "/challenges.json").status, 403);
+  ServiceResponse told = AskSocket("GET", "/challenges.json?token=tOk");
+  EXPECT_EQ(told.status, 200);
+  EXPECT_THAT(told.body, HasSubstr("\"module\": \"shut\""));
+  EXPECT_THAT(AskSocket("GET", "/challenges.json?token=other").body,
+              HasSubstr("\"tokens\": []"));
+  EXPECT_EQ(AskSocket("POST", "/preflight?token=tOk&end=1").status, 200);
+  EXPECT_EQ(target_.board.Answer("tOk", now), "");
+}
+
+TEST_F(AdminTest, NonsenseIsNoPreflight) {
+  for (const char* query : {"", "token=", "token=a/b", "token=a&answer=b.c", "token=a&answer=a", "token=a&answer=a.",
+                            "token=a&answer=a.b/c"})
+    EXPECT_EQ(AskSocket("POST", std::string("/preflight?") + query).status, 400) << query;
+  for (int i = 0; i < 40; ++i)
+    AskSocket("POST", "/preflight?token=t" + std::to_string(i));
+  EXPECT_EQ(AskSocket("POST", "/preflight?token=more").status, 429);
 }
 
 }  // namespace

@@ -44,6 +44,20 @@ TEST(FilterChain, RequestsForwardsResponsesBackwards) {
   EXPECT_EQ(log.text, "q1q2q3r3r2r1c1c2c3");
 }
 
+TEST(FilterChain, KnowsWhichFilterRanLast) {
+  Log log;
+  FilterChain chain;
+  testing::FakeExchange exchange;
+  EXPECT_EQ(chain.last_name(), "");
+  chain.Add(std::make_unique<Recorder>(log, '1', Verdict::kContinue), kAll, "first");
+  chain.Add(std::make_unique<Recorder>(log, '2', Verdict::kStop), kAll, "second");
+  chain.Add(std::make_unique<Recorder>(log, '3', Verdict::kContinue), kAll, "third");
+  EXPECT_EQ(chain.RequestHead(exchange), Verdict::kStop);
+  EXPECT_EQ(chain.last_name(), "second");
+  chain.Take();
+  EXPECT_EQ(chain.last_name(), "");
+}
+
 TEST(FilterChain, APauseGoesOnBehindTheFilterThatPaused) {
   Log log;
   FilterChain chain;
