@@ -1,5 +1,6 @@
-// The configuration as plain structs with their defaults; equal text gives equal structs. Read by config/reader.h,
-// checked by config/validate.h, turned into a server::Snapshot by the Reloader. A value; any thread.
+// The configuration as plain structs with their defaults; equal text gives equal structs. Read by
+// config/reader.h, checked by config/validate.h, turned into a server::Snapshot by the Reloader. A
+// value; any thread.
 #pragma once
 
 #include <chrono>
@@ -40,8 +41,8 @@ struct Limits {
   Millis idle_timeout{60'000};
   Millis h2_idle_timeout{180'000};
   Millis stream_idle_timeout{3'600'000};
-  uint32_t body_min_rate = 500;           // bytes a second, the slowest average of a request body after 20 s
-  uint32_t connections_per_address = 256; // 0 = no limit
+  uint32_t body_min_rate = 500;  // bytes a second, the slowest average of a request body after 20 s
+  uint32_t connections_per_address = 256;  // 0 = no limit
   uint32_t handshakes_per_address = 32;
   uint32_t requests_per_connection = 1000;       // h1
   uint32_t h2_requests_per_connection = 10'000;  // then a graceful GOAWAY
@@ -92,7 +93,7 @@ struct Listener {
 
 // One entry of `certificates`: a lineage directory, a file, a glob, or a table.
 struct CertificateSource {
-  std::string path;   // of the string form
+  std::string path;              // of the string form
   std::string certificate, key;  // of the table form
   std::string chain = "auto";
   Position position;
@@ -117,7 +118,7 @@ struct Site {
   bool is_default = false;
   std::vector<CertificateSource> certificates;
   std::string standby;
-  std::string upstream;  // a URL or the name of a pool
+  std::string upstream;                   // a URL or the name of a pool
   std::optional<bool> redirect_to_https;  // default: where certificates are configured
   bool challenge_to_upstream = false;
   Rewrite rewrite;
@@ -185,9 +186,19 @@ struct Ocsp {
   bool operator==(const Ocsp&) const = default;
 };
 
+// Whom to ask when certificates of an issuer should be renewed (RFC 9773).
+struct AriAuthority {
+  std::string issuer;     // its organization, or its common name where it has none
+  std::string directory;  // of ACME; "" = nobody
+  bool operator==(const AriAuthority&) const = default;
+};
+
 struct Revocation {
   bool crl = true, ari = true;
-  std::vector<std::string> on_revoked;  // an argv, or one https:// URL
+  std::string ari_file;                   // further authorities, before the built-in ones
+  std::vector<AriAuthority> authorities;  // what that file says
+  std::vector<std::string> on_revoked;    // an argv, or one https:// URL
+  Millis on_revoked_timeout{600'000};
   bool operator==(const Revocation&) const = default;
 };
 
@@ -201,7 +212,7 @@ struct ModuleInstance {
 
 struct Config {
   uint32_t workers = 0;
-  std::string user;       // "" = genkan where root and the user exists
+  std::string user;  // "" = genkan where root and the user exists
   std::string state_dir = "/var/lib/genkan";
   bool has_state_dir = false;  // set in the file or by flag
   Millis drain_timeout{30'000};

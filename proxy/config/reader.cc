@@ -238,7 +238,9 @@ void ReadOcsp(TableReader& table, Ocsp& ocsp) {
 void ReadRevocation(TableReader& table, Revocation& revocation) {
   table.Read("crl", revocation.crl);
   table.Read("ari", revocation.ari);
+  table.Read("ari_file", revocation.ari_file);
   table.Read("on_revoked", revocation.on_revoked);
+  table.Read("on_revoked_timeout", revocation.on_revoked_timeout);
 }
 
 // The module itself reads the rest, when it is made.

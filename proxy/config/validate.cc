@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "proxy/config/ari_file.h"
 #include "proxy/config/checker.h"
 #include "proxy/config/units.h"
 #include "proxy/net/address.h"
@@ -184,6 +185,9 @@ void CheckAcmeChallenge(Checker& check) {
 
 void CheckRevocation(Checker& check) {
   const std::vector<std::string>& hook = check.config().revocation.on_revoked;
+  const Millis limit = check.config().revocation.on_revoked_timeout;
+  if (limit < Millis(1'000) || limit > Millis(3'600'000))
+    check.Error("revocation.on_revoked_timeout", "between \"1s\" and \"1h\"");
   if (hook.empty()) return;
   const std::string path = "revocation.on_revoked";
   if (hook[0].empty()) check.Error(path + "[0]", "an empty command");
@@ -200,9 +204,12 @@ void CheckModules(Checker& check) {
     std::string path = fmt::format("module.{}", instance.name);
     if (instance.use.empty()) {
       check.Error(path + ".use", "[{}] says no module: use = \"url_filter\"", path);
-    } else if (instance.use == "acme_challenge" || instance.use == "ocsp_stapling") {
+    } else if (instance.use == "acme_challenge" || instance.use == "ocsp_stapling" ||
+               instance.use == "crl_watch" || instance.use == "ari_watch") {
       check.Error(path + ".use", "\"{}\" is always there; its keys stand in [{}]", instance.use,
-                  instance.use == "ocsp_stapling" ? "ocsp" : "acme_challenge");
+                  instance.use == "ocsp_stapling"    ? "ocsp"
+                  : instance.use == "acme_challenge" ? "acme_challenge"
+                                                     : "revocation");
     } else if (!check.modules().empty() && config.load_modules.empty() &&
                std::find(check.modules().begin(), check.modules().end(), instance.use) ==
                    check.modules().end()) {
@@ -255,6 +262,16 @@ bool IsCovered(const std::string& path, const std::vector<Problem>& problems) {
   return false;
 }
 
+std::vector<std::string> ReadAriFile(Revocation& revocation) {
+  if (revocation.ari_file.empty()) return {};
+  auto text = ReadText(revocation.ari_file);
+  if (!text) return {"[revocation] ari_file: " + text.error().detail};
+  auto read = ReadAriText(*text, revocation.ari_file);
+  if (!read) return read.error();
+  revocation.authorities = *std::move(read);
+  return {};
+}
+
 // Better a line in the log than a key that an operator relies on in vain.
 void WarnOfWhatIsToCome(Checker& check) {
   const Config& config = check.config();
@@ -292,6 +309,12 @@ OrErrors<Checked> LoadConfigText(std::string_view text, const std::string& file,
   std::vector<Problem> problems = reading.problems;
   for (Problem& problem : findings.errors) {
     if (!IsCovered(problem.path, reading.problems)) problems.push_back(std::move(problem));
+  }
+  std::vector<std::string> ari_errors = ReadAriFile(reading.config.revocation);
+  if (!ari_errors.empty()) {
+    std::vector<std::string> lines = ToLines(std::move(problems));
+    lines.insert(lines.end(), ari_errors.begin(), ari_errors.end());
+    return tl::unexpected(std::move(lines));
   }
   if (!problems.empty()) return tl::unexpected(ToLines(std::move(problems)));
   return Checked{std::move(reading.config), ToLines(std::move(findings.warnings))};

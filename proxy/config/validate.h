@@ -1,6 +1,6 @@
 // Holds the values of a configuration against each other: names, addresses, words, limits. Looks at
-// no file but the configuration's own: what certificates are worth is for who reads them. Any
-// thread.
+// no file but the configuration's own and its ari_file: what certificates are worth is for who reads
+// them. Any thread.
 #pragma once
 
 #include <string>

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "proxy/base/log.h"
+#include "proxy/control/ari.h"
+#include "proxy/tls/ari.h"
 #include "proxy/tls/ocsp.h"
 
 namespace genkan::control {
@@ -96,6 +98,38 @@ class CertLeaves::Env final : public CertificateEnv {
     leaves_.options_.on_change();
   }
 
+  void CheckCrl(const CertificateView& certificate, const std::string& url, bool is_refresh,
+                std::function<void(Result<CrlResult>)> done) override {
+    leaves_.crls_.Check(certificate, url, is_refresh, std::move(done));
+  }
+
+  std::string AriDirectory(const CertificateView& certificate) override {
+    auto leaf = tls::Certificate::FromDer(certificate.leaf_der);
+    if (!leaf) return {};
+    const std::string issuer = tls::IssuerOrganization(**leaf);
+    for (const config::AriAuthority& authority : leaves_.authorities_) {
+      if (authority.issuer == issuer) return authority.directory;
+    }
+    return {};
+  }
+  Result<std::string> ReadAcmeDirectory(std::string_view json) override {
+    return control::ReadAcmeDirectory(json);
+  }
+  Result<RenewalInfo> ReadRenewalInfo(std::string_view json) override {
+    return control::ReadRenewalInfo(json);
+  }
+  Result<std::string> AriCertId(const CertificateView& certificate) override {
+    auto leaf = tls::Certificate::FromDer(certificate.leaf_der);
+    if (!leaf) return PassOn(leaf);
+    return tls::AriCertId(**leaf);
+  }
+  std::optional<Millis> RetryAfter(const FetchResponse& response) override {
+    for (const auto& [name, value] : response.headers) {
+      if (name == "retry-after") return ParseRetryAfter(value, now());
+    }
+    return std::nullopt;
+  }
+
   void Report(const CertificateView& certificate, StateReport report) override {
     Leaf* leaf = leaves_.Find(certificate.sha256_hex);
     if (leaf == nullptr) return;
@@ -138,7 +172,9 @@ void CertLeaves::Env::OnTimer(const std::string& sha256_hex) {
   }
 }
 
-CertLeaves::CertLeaves(Options options) : options_(std::move(options)) {}
+CertLeaves::CertLeaves(Options options)
+    : options_(std::move(options)),
+      crls_({options_.loop, options_.fetcher, options_.pool, options_.state, options_.clock}) {}
 
 CertLeaves::~CertLeaves() {
   alive_.reset();

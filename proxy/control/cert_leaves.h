@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/config/config.h"
+#include "proxy/control/crl_store.h"
 #include "proxy/control/fetcher.h"
 #include "proxy/control/state_dir.h"
 #include "proxy/event/event_loop.h"
@@ -36,6 +38,7 @@ class CertLeaves {
   struct Options {
     event::EventLoop& loop;
     Fetcher& fetcher;
+    event::BlockingPool& pool;
     StateDir& state;
     const Clock& clock;
     // A leaf has another staple, another state, or all its watchers let it go on. Called in the
@@ -46,6 +49,10 @@ class CertLeaves {
   explicit CertLeaves(Options options);
   ~CertLeaves();
 
+  // Whom to ask when to renew, best first. From the next question on.
+  void SetAriAuthorities(std::vector<config::AriAuthority> authorities) {
+    authorities_ = std::move(authorities);
+  }
   // Also tells it of the leaves that are there already.
   void AddWatcher(std::unique_ptr<CertificateWatcher> watcher);
   // Begins to watch; nothing where the leaf is watched already. A staple from the disk is attached
@@ -80,7 +87,9 @@ class CertLeaves {
   Options options_;
   // Of the last one: what comes after it (fetches) sees that we are gone.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::vector<config::AriAuthority> authorities_;
   std::map<std::string, Leaf, std::less<>> leaves_;
+  CrlStore crls_;
   std::vector<std::unique_ptr<Slot>> slots_;  // gone before the leaves are
 };
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "proxy/base/log.h"
+#include "proxy/config/ari_file.h"
 #include "proxy/control/cert_entry.h"
 #include "proxy/control/cert_leaves.h"
 #include "proxy/control/cert_publisher.h"
@@ -63,7 +64,7 @@ class Manager final : public CertManager {
 
 Manager::Manager(CertManagerOptions options)
     : options_(std::move(options)),
-      leaves_({options_.loop, options_.fetcher, options_.state, options_.clock,
+      leaves_({options_.loop, options_.fetcher, options_.pool, options_.state, options_.clock,
                [this] { ScheduleUpdate(); }}),
       publisher_({options_.clock, leaves_, sources_, options_.publish}),
       swapper_({options_.loop, options_.clock, leaves_, options_.state,
@@ -85,6 +86,7 @@ void Manager::Apply(server::SnapshotPtr snapshot, std::function<void()> ready) {
   const bool is_first = !snapshot_;
   snapshot_ = std::move(snapshot);
   swapper_.Configure(snapshot_);
+  leaves_.SetAriAuthorities(config::AllAriAuthorities(config().revocation));
   TakeSources();
   if (reader_.LoadContext(config().certificates, false)) {
     for (auto& source : sources_) source->needs_reading = true;

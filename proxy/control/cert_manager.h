@@ -10,6 +10,7 @@
 #include "proxy/control/certificate_source.h"
 #include "proxy/control/fetcher.h"
 #include "proxy/control/state_dir.h"
+#include "proxy/event/blocking_pool.h"
 #include "proxy/event/event_loop.h"
 #include "proxy/event/file_view.h"
 #include "proxy/module/api.h"
@@ -45,6 +46,7 @@ struct CertificateStatus {
 struct CertManagerOptions {
   event::EventLoop& loop;
   Fetcher& fetcher;
+  event::BlockingPool& pool;
   StateDir& state;
   FileAccess& files;
   const Clock& clock;

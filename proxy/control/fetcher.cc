@@ -1,26 +1,49 @@
 #include "proxy/control/fetcher.h"
 
 #include <curl/curl.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
+#include <cstring>
 
 namespace genkan::control {
 namespace {
 
+constexpr long kLeastBytesPerSecond = 1000, kSlowSeconds = 30;
+
 struct Transfer {
   FetchResponse response;
-  size_t max_bytes = 0;
+  size_t max_bytes = 0, received = 0;
+  int file = -1;  // the body goes there
+  int write_error = 0;
   bool is_too_large = false;
   const std::function<bool()>* is_cancelled = nullptr;
 };
 
+bool WriteAll(int file, std::string_view bytes, int& error) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(file, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      error = errno;
+      return false;
+    }
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  return true;
+}
+
 size_t OnBody(char* data, size_t size, size_t count, void* user) noexcept {
   auto& transfer = *static_cast<Transfer*>(user);
   size_t bytes = size * count;
-  if (transfer.response.body.size() + bytes > transfer.max_bytes) {
+  transfer.received += bytes;
+  if (transfer.received > transfer.max_bytes) {
     transfer.is_too_large = true;
     return 0;
   }
+  if (transfer.file >= 0)
+    return WriteAll(transfer.file, {data, bytes}, transfer.write_error) ? bytes : 0;
   transfer.response.body.append(data, bytes);
   return bytes;
 }
@@ -57,13 +80,14 @@ void InitCurlOnce() {
 
 Result<FetchResponse> FetchBlocking(const FetchRequest& request,
                                     const std::function<bool()>& is_cancelled,
-                                    const std::string& unix_socket) {
+                                    const std::string& unix_socket, int file) {
   InitCurlOnce();
   std::unique_ptr<CURL, CurlDeleter> curl(curl_easy_init());
   if (!curl) return Fail(ErrorCode::kInternal, "libcurl gives no handle");
   Transfer transfer;
   transfer.max_bytes = request.max_bytes;
   transfer.is_cancelled = &is_cancelled;
+  transfer.file = file;
   char error_text[CURL_ERROR_SIZE] = "";
   CURL* handle = curl.get();
   curl_easy_setopt(handle, CURLOPT_URL, request.url.c_str());
@@ -82,8 +106,12 @@ Result<FetchResponse> FetchBlocking(const FetchRequest& request,
   curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
   curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, &OnProgress);
   curl_easy_setopt(handle, CURLOPT_XFERINFODATA, &transfer);
-  if (!unix_socket.empty())
-    curl_easy_setopt(handle, CURLOPT_UNIX_SOCKET_PATH, unix_socket.c_str());
+  if (file >= 0) {
+    // What may take minutes must at least move.
+    curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, kLeastBytesPerSecond);
+    curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, kSlowSeconds);
+  }
+  if (!unix_socket.empty()) curl_easy_setopt(handle, CURLOPT_UNIX_SOCKET_PATH, unix_socket.c_str());
   if (request.method == "POST") {
     curl_easy_setopt(handle, CURLOPT_POST, 1L);
     curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE,
@@ -102,11 +130,14 @@ Result<FetchResponse> FetchBlocking(const FetchRequest& request,
   CURLcode code = curl_easy_perform(handle);
   if (transfer.is_too_large)
     return Fail(ErrorCode::kTooLarge, "{}: more than {} bytes", request.url, request.max_bytes);
+  if (transfer.write_error != 0)
+    return Fail(ErrorCode::kIo, "{}: it cannot be written to disk: {}", request.url,
+                std::strerror(transfer.write_error));
   if (code == CURLE_ABORTED_BY_CALLBACK)
     return Fail(ErrorCode::kClosed, "{}: given up", request.url);
   if (code == CURLE_OPERATION_TIMEDOUT)
-    return Fail(ErrorCode::kTimeout, "{}: no answer within {} ms", request.url,
-                request.timeout.count());
+    return Fail(ErrorCode::kTimeout, "{}: no answer within {} ms{}", request.url,
+                request.timeout.count(), file >= 0 ? ", or too slow" : "");
   if (code != CURLE_OK)
     return Fail(ErrorCode::kIo, "{}: {}", request.url,
                 error_text[0] != '\0' ? error_text : curl_easy_strerror(code));
@@ -128,13 +159,17 @@ Fetcher::Fetcher(event::EventLoop& loop, event::BlockingPool& pool)
 Fetcher::~Fetcher() { shared_->is_cancelled.store(true); }
 
 void Fetcher::Fetch(FetchRequest request, Done done) {
-  waiting_.emplace_back(std::move(request), std::move(done));
+  FetchToFile(std::move(request), nullptr, std::move(done));
+}
+
+void Fetcher::FetchToFile(FetchRequest request, std::shared_ptr<const net::Fd> file, Done done) {
+  waiting_.push_back({std::move(request), std::move(file), std::move(done)});
   StartNext();
 }
 
 void Fetcher::StartNext() {
   while (under_way_ < kMaxUnderWay && !waiting_.empty()) {
-    auto [request, done] = std::move(waiting_.front());
+    auto [request, file, done] = std::move(waiting_.front());
     waiting_.pop_front();
     ++under_way_;
     auto finish = [this, shared = shared_, done = std::move(done)](Result<FetchResponse> result) {
@@ -143,12 +178,14 @@ void Fetcher::StartNext() {
       done(std::move(result));
       StartNext();
     };
-    bool is_queued = pool_.Submit(
-        [&loop = loop_, shared = shared_, request = std::move(request), finish]() mutable {
-          if (shared->is_cancelled.load()) return;
-          auto result = FetchBlocking(request, [&shared] { return shared->is_cancelled.load(); });
-          loop.Post([finish, result = std::move(result)]() mutable { finish(std::move(result)); });
-        });
+    bool is_queued = pool_.Submit([&loop = loop_, shared = shared_, request = std::move(request),
+                                   file = std::move(file), finish]() mutable {
+      if (shared->is_cancelled.load()) return;
+      auto result = FetchBlocking(
+          request, [&shared] { return shared->is_cancelled.load(); }, {},
+          file != nullptr ? file->get() : -1);
+      loop.Post([finish, result = std::move(result)]() mutable { finish(std::move(result)); });
+    });
     if (!is_queued) {
       loop_.Defer([finish] {
         finish(Fail(ErrorCode::kBusy, "too much is waiting for the threads that fetch"));

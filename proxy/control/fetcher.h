@@ -1,5 +1,6 @@
-// Outgoing HTTP(S) for the control thread: libcurl in the BlockingPool, with caps on time and size, at most four at a
-// time. Proxies come from the environment (http_proxy …). Control thread; owned by the Supervisor.
+// Outgoing HTTP(S) for the control thread: libcurl in the BlockingPool, with caps on time and size,
+// at most four at a time. Proxies come from the environment (http_proxy …). Control thread; owned
+// by the Supervisor.
 #pragma once
 
 #include <deque>
@@ -9,6 +10,7 @@
 #include "proxy/event/blocking_pool.h"
 #include "proxy/event/event_loop.h"
 #include "proxy/module/api.h"
+#include "proxy/net/fd.h"
 
 namespace genkan::control {
 
@@ -22,6 +24,9 @@ class Fetcher {
 
   // `done` is called on the control thread, later.
   void Fetch(FetchRequest request, Done done);
+  // The body goes into `file` as it comes, and the response has none. Given up also below 1 kB a
+  // second for 30 s.
+  void FetchToFile(FetchRequest request, std::shared_ptr<const net::Fd> file, Done done);
 
   static constexpr int kMaxUnderWay = 4;
 
@@ -32,14 +37,20 @@ class Fetcher {
   event::EventLoop& loop_;
   event::BlockingPool& pool_;
   std::shared_ptr<Shared> shared_;
-  std::deque<std::pair<FetchRequest, Done>> waiting_;
+  struct Waiting {
+    FetchRequest request;
+    std::shared_ptr<const net::Fd> file;  // null: into the response
+    Done done;
+  };
+  std::deque<Waiting> waiting_;
   int under_way_ = 0;
 };
 
-// Blocks; for the command line and for threads of the pool. `is_cancelled` is asked now and then and may be empty.
-// `unix_socket`: connect there whatever the URL's host says.
+// Blocks; for the command line and for threads of the pool. `is_cancelled` is asked now and then
+// and may be empty. `unix_socket`: connect there whatever the URL's host says. `file`: a descriptor
+// for the body, -1: into the response.
 Result<FetchResponse> FetchBlocking(const FetchRequest& request,
                                     const std::function<bool()>& is_cancelled = {},
-                                    const std::string& unix_socket = {});
+                                    const std::string& unix_socket = {}, int file = -1);
 
 }  // namespace genkan::control

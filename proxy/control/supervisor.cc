@@ -76,6 +76,7 @@ class Supervisor final : public AdminTarget {
   Errors StartState();
   void StartWorkers();
   Errors StartCertificates();
+  Errors StartWatchers();
   void WatchSignals();
   void BeginToServe();
 
@@ -99,7 +100,7 @@ class Supervisor final : public AdminTarget {
   Privileges privileges_;
   std::unique_ptr<KeeperClient> keeper_;  // null: everything works directly
   std::unique_ptr<server::AccessLog> access_log_;
-  std::unique_ptr<event::BlockingPool> blocking_;
+  std::unique_ptr<event::BlockingPool> blocking_, fetching_;
   server::AddressLimiter addresses_;
   std::string state_path_;
   std::unique_ptr<StateDir> state_dir_;
@@ -140,6 +141,7 @@ Supervisor::~Supervisor() {
   for (auto& worker : workers_) worker->Stop();
   workers_.clear();
   fetcher_.reset();
+  fetching_.reset();
   blocking_.reset();
   if (access_log_ != nullptr) access_log_->Flush();
 }
@@ -190,8 +192,8 @@ Errors Supervisor::Start() {
 Errors Supervisor::StartKeeperFor(const config::Checked& checked) {
   if (!privileges_.will_drop() || !options_.has_keeper) return {};
   auto load = [load = options_.load] { return load(BuiltinModuleNames()); };
-  auto keeper = StartKeeper(
-      {checked.config, load, state_path_, privileges_.uid(), privileges_.gid()});
+  auto keeper =
+      StartKeeper({checked.config, load, state_path_, privileges_.uid(), privileges_.gid()});
   if (!keeper) return {keeper.error().detail};
   keeper_ = *std::move(keeper);
   sockets_.SetOpener(keeper_->sockets());
@@ -214,8 +216,8 @@ Errors Supervisor::StartLogs() {
 
 Errors Supervisor::StartAdmin() {
   const config::Admin& settings = snapshot_->config->admin;
-  admin_ = std::make_unique<Admin>(loop_, *this,
-                                   keeper_ ? keeper_->sockets() : DirectSocketOpener());
+  admin_ =
+      std::make_unique<Admin>(loop_, *this, keeper_ ? keeper_->sockets() : DirectSocketOpener());
   for (const std::string& address : settings.listen) {
     if (!address.starts_with("unix:")) continue;
     auto folder = std::filesystem::path(address.substr(5)).parent_path();
@@ -240,8 +242,10 @@ Errors Supervisor::StartState() {
 
 void Supervisor::StartWorkers() {
   blocking_ = std::make_unique<event::BlockingPool>();
-  fetcher_ = std::make_unique<Fetcher>(loop_, *blocking_);
   module_files_ = std::make_unique<ModuleFiles>(loop_, *blocking_);
+  // Threads of their own: a responder that hangs must not keep names and challenge files waiting.
+  fetching_ = std::make_unique<event::BlockingPool>(Fetcher::kMaxUnderWay);
+  fetcher_ = std::make_unique<Fetcher>(loop_, *fetching_);
   shared_.reset(new server::WorkerShared{*blocking_, *access_log_, addresses_, SystemClock()});
   for (uint32_t i = 0; i < waiting_sockets_.size(); ++i)
     workers_.push_back(server::Worker::Make(i, *shared_));
@@ -249,30 +253,46 @@ void Supervisor::StartWorkers() {
 
 Errors Supervisor::StartCertificates() {
   const config::Config& config = *snapshot_->config;
-  tickets_ = std::make_unique<TicketRotator>(loop_, files(), [this](const tls::TicketKeysPtr& keys) {
-    for (auto& worker : workers_) worker->ApplyTicketKeys(keys);
-  });
+  tickets_ =
+      std::make_unique<TicketRotator>(loop_, files(), [this](const tls::TicketKeysPtr& keys) {
+        for (auto& worker : workers_) worker->ApplyTicketKeys(keys);
+      });
   certificates_ = CertManager::Make(
-      {loop_, *fetcher_, *state_dir_, files(), SystemClock(),
+      {loop_, *fetcher_, *blocking_, *state_dir_, files(), SystemClock(),
        [this](tls::CertStorePtr store, std::shared_ptr<const std::vector<std::string>> revoked) {
          Publish(std::move(store), std::move(revoked));
        },
        keeper_ ? keeper_->view() : event::DirectFileView()});
-  const ModuleEntry* stapling = FindBuiltinModule("ocsp_stapling");
-  if (config.ocsp.enabled && stapling != nullptr) {
-    auto module = stapling->make();
-    auto table = config::MakeOcspTable(config.ocsp);
-    Errors errors = module->Configure(table.get());
-    if (!errors.empty()) return errors;
-    if (auto watcher = module->MakeWatcher()) certificates_->AddWatcher(std::move(watcher));
-    watcher_modules_.push_back(std::move(module));
-  }
+  if (Errors errors = StartWatchers(); !errors.empty()) return errors;
   auto tickets = tickets_->Configure(config.tls.ticket_keys);
   if (!tickets) return {tickets.error().detail};
 
   // Everything is read at once; whoever is told later that all is ready finds the workers running.
   certificates_->Apply(snapshot_, [this] { loop_.Post([this] { BeginToServe(); }); });
   for (auto& worker : workers_) worker->Start();
+  return {};
+}
+
+// The modules that watch certificates; where two find a certificate bad, the first one's word
+// counts.
+Errors Supervisor::StartWatchers() {
+  const config::Config& config = *snapshot_->config;
+  const auto ocsp = config::MakeOcspTable(config.ocsp);
+  struct Watcher {
+    const char* module;
+    bool is_wanted;
+    const ModuleTable* table;
+  };
+  for (const Watcher& one : {Watcher{"ocsp_stapling", config.ocsp.enabled, ocsp.get()},
+                             Watcher{"crl_watch", config.revocation.crl, nullptr},
+                             Watcher{"ari_watch", config.revocation.ari, nullptr}}) {
+    const ModuleEntry* entry = FindBuiltinModule(one.module);
+    if (!one.is_wanted || entry == nullptr) continue;
+    auto module = entry->make();
+    if (Errors errors = module->Configure(one.table); !errors.empty()) return errors;
+    if (auto watcher = module->MakeWatcher()) certificates_->AddWatcher(std::move(watcher));
+    watcher_modules_.push_back(std::move(module));
+  }
   return {};
 }
 

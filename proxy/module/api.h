@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -166,6 +167,21 @@ struct OcspResult {
   std::string reason;
 };
 
+struct CrlResult {
+  bool is_revoked = false;
+  WallTime this_update, next_update, revoked_at{};
+  std::string reason;
+  WallTime due;  // when to ask again
+  // Why no newer list could be had, where there was reason to ask for one; the rest is of the list on disk.
+  std::string trouble;
+};
+
+// RFC 9773: when the authority wants a certificate renewed.
+struct RenewalInfo {
+  WallTime window_start, window_end;
+  std::string explanation_url;
+};
+
 // What a watcher has found out of a certificate.
 struct StateReport {
   std::string source;  // "ocsp", "crl", "ari"
@@ -208,6 +224,20 @@ class CertificateEnv {
   virtual Result<OcspResult> VerifyOcsp(const CertificateView& certificate, std::string_view response) = 0;
   // Reports a verified good response: it is served from now until next_update. Empty: no staple any more.
   virtual void AttachStaple(const CertificateView& certificate, std::string_view response) = 0;
+  // Looks the certificate up in the list at `url`, off this thread: in the copy on disk up to half of its life, then (and
+  // where `is_refresh`) in a newer one. One fetch for all certificates whose list it is. `done` as with Fetch.
+  virtual void CheckCrl(const CertificateView& certificate, const std::string& url, bool is_refresh,
+                        std::function<void(Result<CrlResult>)> done) = 0;
+
+  // The ACME directory of the certificate's authority (conf/ari.toml); "" where none is known.
+  virtual std::string AriDirectory(const CertificateView& certificate) = 0;
+  // renewalInfo of a directory, "" where it offers none; and an answer of renewalInfo.
+  virtual Result<std::string> ReadAcmeDirectory(std::string_view json) = 0;
+  virtual Result<RenewalInfo> ReadRenewalInfo(std::string_view json) = 0;
+  virtual Result<std::string> AriCertId(const CertificateView& certificate) = 0;
+  // The Retry-After of a response, seconds or a date; nothing where there is none.
+  virtual std::optional<Millis> RetryAfter(const FetchResponse& response) = 0;
+
   virtual void Report(const CertificateView& certificate, StateReport report) = 0;
   // Call `watcher.OnTimer(certificate)` after `delay`; replaces the earlier timer of this certificate and watcher.
   virtual void CallAgain(const CertificateView& certificate, Millis delay) = 0;

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <unordered_map>
+#include <utility>
 
 #include "proxy/tls/asn1.h"
 #include "proxy/tls/pem.h"
@@ -251,38 +253,41 @@ std::string SerialDer(const Certificate& certificate) {
   return der;
 }
 
-Status WalkEntries(std::string_view entries, const Certificate& leaf, CrlAnswer& answer) {
-  const std::string serial = SerialDer(leaf);
+// Whose serial it is, and where the answer goes.
+using Wanted = std::unordered_multimap<std::string, CrlAnswer*>;
+
+Status WalkEntries(std::string_view entries, const Wanted& wanted, uint64_t& count) {
   DerReader list(entries);
+  std::string serial;
   while (!list.is_empty()) {
     const auto entry = list.Next(kSequence);
     if (!entry) return Fail(ErrorCode::kTls, "a CRL with a bad entry");
-    ++answer.entries;
+    ++count;
     DerReader parts(entry->content);
     const auto number = parts.Next(kInteger);
     if (!number) return Fail(ErrorCode::kTls, "a CRL with a bad entry");
-    if (number->whole != serial) continue;
+    serial.assign(number->whole);
+    const auto [first, last] = wanted.equal_range(serial);
+    if (first == last) continue;
     const auto revoked_at = ReadTime(parts.Next());
     if (!revoked_at) return Fail(ErrorCode::kTls, "a CRL with a bad revocation date");
-    answer.is_revoked = true;
-    answer.revoked_at = *revoked_at;
-    if (const auto extensions = parts.Next(kSequence)) {
-      answer.reason = ReadReason(extensions->content);
+    const auto extensions = parts.Next(kSequence);
+    for (auto it = first; it != last; ++it) {
+      it->second->is_revoked = true;
+      it->second->revoked_at = *revoked_at;
+      if (extensions) it->second->reason = ReadReason(extensions->content);
     }
   }
   return {};
 }
 
-Result<CrlAnswer> LookUp(std::string_view crl, const Certificate& leaf, const Certificate& issuer,
-                         WallTime now) {
+// What holds or does not for all certificates.
+Result<Parts> CheckList(std::string_view crl, const Certificate& issuer, WallTime now) {
   const auto parts = Split(crl);
   if (!parts) return Fail(ErrorCode::kTls, "not a CRL");
   const NamePtr name = Decoded<NamePtr>(d2i_X509_NAME, parts->issuer);
   if (!name || X509_NAME_cmp(name.get(), X509_get_subject_name(issuer.x509())) != 0) {
     return Fail(ErrorCode::kTls, "a CRL of another issuer");
-  }
-  if (leaf.issuer_der() != issuer.subject_der()) {
-    return Fail(ErrorCode::kTls, "a CRL of another issuer than the certificate's");
   }
   if ((X509_get_key_usage(issuer.x509()) & KU_CRL_SIGN) == 0) {
     return Fail(ErrorCode::kTls, "a CRL of an issuer that may not sign any");
@@ -291,32 +296,66 @@ Result<CrlAnswer> LookUp(std::string_view crl, const Certificate& leaf, const Ce
   if (parts->algorithm != parts->inner_algorithm || !IsSignedBy(*parts, issuer)) {
     return Fail(ErrorCode::kTls, "a CRL with a bad signature");
   }
-  if (const Status fits = CheckExtensions(parts->extensions, leaf); !fits) return PassOn(fits);
+  if (parts->this_update > now + kSkew) {
+    return Fail(ErrorCode::kTls, "a CRL from the future ({})", FormatIso8601(parts->this_update));
+  }
+  const WallTime end = parts->next_update.value_or(parts->this_update + kWithoutNextUpdate);
+  if (end + kSkew <= now) {
+    return Fail(ErrorCode::kTls, "a CRL that expired at {}", FormatIso8601(end));
+  }
+  return *parts;
+}
 
-  CrlAnswer answer;
-  answer.this_update = parts->this_update;
-  answer.next_update = parts->next_update.value_or(parts->this_update + kWithoutNextUpdate);
-  if (answer.this_update > now + kSkew) {
-    return Fail(ErrorCode::kTls, "a CRL from the future ({})", FormatIso8601(answer.this_update));
+Status CheckLeaf(const Parts& parts, const Certificate& leaf, const Certificate& issuer) {
+  if (leaf.issuer_der() != issuer.subject_der()) {
+    return Fail(ErrorCode::kTls, "a CRL of another issuer than the certificate's");
   }
-  if (answer.next_update + kSkew <= now) {
-    return Fail(ErrorCode::kTls, "a CRL that expired at {}", FormatIso8601(answer.next_update));
+  return CheckExtensions(parts.extensions, leaf);
+}
+
+using Answers = std::vector<Result<CrlAnswer>>;
+
+Answers AllFail(size_t count, const Error& error) {
+  return Answers(count, Result<CrlAnswer>(tl::unexpected<Error>(error)));
+}
+
+Answers LookUp(std::string_view crl, std::span<const Certificate* const> leaves,
+               const Certificate& issuer, WallTime now) {
+  auto parts = CheckList(crl, issuer, now);
+  if (!parts) return AllFail(leaves.size(), parts.error());
+  CrlAnswer blank;
+  blank.this_update = parts->this_update;
+  blank.next_update = parts->next_update.value_or(parts->this_update + kWithoutNextUpdate);
+  Answers answers;
+  for (const Certificate* leaf : leaves) {
+    const Status fits = CheckLeaf(*parts, *leaf, issuer);
+    answers.push_back(fits ? Result<CrlAnswer>(blank) : Result<CrlAnswer>(PassOn(fits)));
   }
-  if (const Status walked = WalkEntries(parts->entries, leaf, answer); !walked) {
-    return PassOn(walked);
+  Wanted wanted;
+  for (size_t i = 0; i < leaves.size(); ++i) {
+    if (answers[i]) wanted.emplace(SerialDer(*leaves[i]), &*answers[i]);
   }
-  return answer;
+  if (wanted.empty()) return answers;
+  uint64_t entries = 0;
+  if (const Status walked = WalkEntries(parts->entries, wanted, entries); !walked) {
+    return AllFail(leaves.size(), walked.error());
+  }
+  for (auto& answer : answers) {
+    if (answer) answer->entries = entries;
+  }
+  return answers;
 }
 
 }  // namespace
 
-Result<CrlAnswer> LookUpInCrl(std::string_view crl, const Certificate& leaf,
-                              const Certificate& issuer, WallTime now) {
+Answers LookUpAllInCrl(std::string_view crl, std::span<const Certificate* const> leaves,
+                       const Certificate& issuer, WallTime now) {
   const ErrorQueueGuard guard;
   if (crl.size() > kMaxCrlBytes) {
-    return Fail(ErrorCode::kTooLarge, "a CRL of {} bytes", crl.size());
+    return AllFail(leaves.size(),
+                   Error{ErrorCode::kTooLarge, fmt::format("a CRL of {} bytes", crl.size())});
   }
-  if (crl.starts_with('\x30') || !LooksLikePem(crl)) return LookUp(crl, leaf, issuer, now);
+  if (crl.starts_with('\x30') || !LooksLikePem(crl)) return LookUp(crl, leaves, issuer, now);
   std::string der;
   ScanPem(
       crl,
@@ -324,7 +363,13 @@ Result<CrlAnswer> LookUpInCrl(std::string_view crl, const Certificate& leaf,
         if (der.empty() && block.label == "X509 CRL") DecodePemBody(block.base64, der);
       },
       [](const std::string&) {});
-  return LookUp(der, leaf, issuer, now);
+  return LookUp(der, leaves, issuer, now);
+}
+
+Result<CrlAnswer> LookUpInCrl(std::string_view crl, const Certificate& leaf,
+                              const Certificate& issuer, WallTime now) {
+  const Certificate* const only = &leaf;
+  return std::move(LookUpAllInCrl(crl, std::span(&only, 1), issuer, now).front());
 }
 
 }  // namespace genkan::tls

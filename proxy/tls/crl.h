@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "proxy/base/clock.h"
 #include "proxy/base/result.h"
@@ -30,5 +32,10 @@ struct CrlAnswer {
 // extension, or not fresh (skew 300 s).
 Result<CrlAnswer> LookUpInCrl(std::string_view crl, const Certificate& leaf,
                               const Certificate& issuer, WallTime now);
+// The same for many of one issuer: the signature is checked once and the list walked once. As many
+// answers as leaves.
+std::vector<Result<CrlAnswer>> LookUpAllInCrl(std::string_view crl,
+                                              std::span<const Certificate* const> leaves,
+                                              const Certificate& issuer, WallTime now);
 
 }  // namespace genkan::tls

@@ -57,7 +57,7 @@ class CertificateSites {
     state.reset();  // its lock
     state = std::move(control::StateDir::Open(dir / "state").value());
     manager = control::CertManager::Make(
-        {loop, fetcher, *state, *files, *clock,
+        {loop, fetcher, pool, *state, *files, *clock,
          [this](tls::CertStorePtr published,
                 std::shared_ptr<const std::vector<std::string>> without) {
            store = std::move(published);

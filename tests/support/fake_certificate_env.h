@@ -47,6 +47,32 @@ class FakeCertificateEnv final : public CertificateEnv {
   std::string OcspGetUrl(std::string_view url, std::string_view request) override {
     return std::string(url) + "/" + std::string(request);
   }
+  void CheckCrl(const CertificateView&, const std::string& url, bool is_refresh,
+                std::function<void(Result<CrlResult>)> done) override {
+    crl_questions.push_back({url, is_refresh, std::move(done)});
+  }
+  std::string AriDirectory(const CertificateView&) override { return ari_directory; }
+  // "directory URL", and "window START END [URL]" in seconds from `time` as it was at first.
+  Result<std::string> ReadAcmeDirectory(std::string_view json) override {
+    if (!json.starts_with("directory ")) return Fail(ErrorCode::kInvalid, "not an ACME directory");
+    return std::string(json.substr(10));
+  }
+  Result<RenewalInfo> ReadRenewalInfo(std::string_view json) override {
+    const auto words = Split(json, ' ');
+    if (words[0] != "window") return Fail(ErrorCode::kInvalid, "no window");
+    return RenewalInfo{kStart + Seconds(std::stoll(std::string(words[1]))),
+                       kStart + Seconds(std::stoll(std::string(words[2]))),
+                       words.size() > 3 ? std::string(words[3]) : ""};
+  }
+  Result<std::string> AriCertId(const CertificateView& certificate) override {
+    return "id." + certificate.sha256_hex;
+  }
+  std::optional<Millis> RetryAfter(const FetchResponse& response) override {
+    for (const auto& [name, value] : response.headers) {
+      if (name == "retry-after") return Seconds(std::stoll(value));
+    }
+    return std::nullopt;
+  }
   void AttachStaple(const CertificateView&, std::string_view response) override {
     staples.emplace_back(response);
   }
@@ -63,9 +89,10 @@ class FakeCertificateEnv final : public CertificateEnv {
     fetches.erase(fetches.begin());
     fetch.done(std::move(response));
   }
-  void Answer(std::string body, int status = 200) {
+  void Answer(std::string body, int status = 200, std::string retry_after = "") {
     FetchResponse response;
     response.status = status;
+    if (!retry_after.empty()) response.headers.emplace_back("retry-after", std::move(retry_after));
     response.body = std::move(body);
     Answer(Result<FetchResponse>(std::move(response)));
   }
@@ -74,11 +101,26 @@ class FakeCertificateEnv final : public CertificateEnv {
     FetchRequest request;
     std::function<void(Result<FetchResponse>)> done;
   };
-  WallTime time = WallTime(Seconds(1'800'000'000));
+  // Answers the oldest question about a list.
+  void AnswerCrl(Result<CrlResult> result) {
+    auto question = std::move(crl_questions.front());
+    crl_questions.erase(crl_questions.begin());
+    question.done(std::move(result));
+  }
+
+  struct CrlQuestion {
+    std::string url;
+    bool is_refresh;
+    std::function<void(Result<CrlResult>)> done;
+  };
+  static constexpr WallTime kStart = WallTime(Seconds(1'800'000'000));
+  WallTime time = kStart;
   WallTime this_update = time - Seconds(3600), next_update = time + Seconds(7 * 86'400);
   WallTime revoked_at = time - Seconds(1800);
   bool makes_requests = true;
   std::vector<Waiting> fetches;
+  std::vector<CrlQuestion> crl_questions;
+  std::string ari_directory = "http://ari.test/directory";
   std::map<std::string, std::string> state;
   std::vector<std::string> staples, reports;
   StateReport last_report;

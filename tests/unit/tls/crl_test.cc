@@ -104,8 +104,8 @@ TEST_F(CrlTest, RefusesOtherIssuers) {
   const Issued impostor = MakeIntermediate(ca_.root(), options);
   ExpectRefused(MakeCrl(impostor, {.this_update = kNow}), "bad signature");
   const TestCa twin("Twin");
-  const auto foreign = LookUpInCrl(MakeCrl(twin.intermediate(), {.this_update = kNow}), *leaf_,
-                                   *twin.intermediate(), kNow);
+  const auto foreign = LookUpInCrl(MakeCrl(twin.intermediate(), {.this_update = kNow}),
+                                   *leaf_, *twin.intermediate(), kNow);
   EXPECT_FALSE(foreign.has_value());
 }
 
@@ -178,6 +178,28 @@ TEST_F(CrlTest, AThousandEntriesAreWalked) {
   ASSERT_TRUE(answer.has_value());
   EXPECT_TRUE(answer->is_revoked);
   EXPECT_EQ(answer->entries, 1001u);
+}
+
+TEST_F(CrlTest, ManyAreLookedUpInOneWalkEachWithItsOwnAnswer) {
+  const Issued other = ca_.LeafWith({.names = {"b.test"}, .crl_urls = {kUrl}, .serial = 77});
+  const Issued elsewhere =
+      ca_.LeafWith({.names = {"c.test"}, .crl_urls = {"http://crl.test/2.crl"}, .serial = 78});
+  const std::vector<const Certificate*> leaves = {leaf_.certificate.get(), other.certificate.get(),
+                                                  elsewhere.certificate.get(),
+                                                  other.certificate.get()};
+  const auto answers =
+      LookUpAllInCrl(List({.revoked = {{"4D", kNow - 2 * kHour, 4}, {"4E", kNow - 3 * kHour}},
+                           .distribution_point = std::string("critical,fullname:URI:") + kUrl}),
+                     leaves, *issuer_, kNow);
+  ASSERT_EQ(answers.size(), 4u);
+  ASSERT_TRUE(answers[0] && answers[1] && answers[3]);
+  EXPECT_FALSE(answers[0]->is_revoked);
+  EXPECT_TRUE(answers[1]->is_revoked && answers[3]->is_revoked);
+  EXPECT_EQ(answers[3]->reason, "superseded");
+  EXPECT_FALSE(answers[2]) << "its shard is another one";
+  const auto refused = LookUpAllInCrl("junk", leaves, *issuer_, kNow);
+  ASSERT_EQ(refused.size(), 4u);
+  for (const auto& answer : refused) EXPECT_FALSE(answer);
 }
 
 }  // namespace
