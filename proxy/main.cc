@@ -7,9 +7,11 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/base/allocator.h"
 #include "proxy/base/text.h"
 #include "proxy/cli/commands.h"
 #include "proxy/control/version.h"
+#include "proxy/tls/openssl_memory.h"
 
 namespace {
 
@@ -59,6 +61,8 @@ int Run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  genkan::TuneAllocator();
+  genkan::tls::KeepOpensslBlocks();
   try {
     return Run(argc, argv);
   } catch (const std::exception& error) {
