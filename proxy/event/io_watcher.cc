@@ -13,9 +13,17 @@ IoWatcher::IoWatcher(EventLoop& loop, int fd, Handler& handler) : handler_(handl
 IoWatcher::~IoWatcher() { Cancel(); }
 
 void IoWatcher::WantRead(bool wanted) {
-  if (wanted == wants_read_) return;
   wants_read_ = wanted;
-  wanted ? event_add(&read_event_, nullptr) : event_del(&read_event_);
+  if (!wanted || is_read_armed_) return;
+  is_read_armed_ = true;
+  event_add(&read_event_, nullptr);
+}
+
+void IoWatcher::Cancel() {
+  wants_read_ = false;
+  if (is_read_armed_) event_del(&read_event_);
+  is_read_armed_ = false;
+  WantWrite(false);
 }
 
 void IoWatcher::WantWrite(bool wanted) {
@@ -25,7 +33,10 @@ void IoWatcher::WantWrite(bool wanted) {
 }
 
 void IoWatcher::OnReadEvent(int, short, void* self) noexcept {
-  static_cast<IoWatcher*>(self)->handler_.OnReadable();
+  auto& watcher = *static_cast<IoWatcher*>(self);
+  if (watcher.wants_read_) return watcher.handler_.OnReadable();
+  watcher.is_read_armed_ = false;
+  event_del(&watcher.read_event_);
 }
 
 void IoWatcher::OnWriteEvent(int, short, void* self) noexcept {

@@ -1,5 +1,7 @@
-// Tells its handler when a descriptor can be read or written. Level-triggered. A member of what it serves,
-// on one loop's thread; destroyed = never called again. Does not own the descriptor.
+// Tells its handler when a descriptor can be read or written. Level-triggered. A member of what it
+// serves, on one loop's thread; destroyed = never called again. Does not own the descriptor.
+// Reading that is stopped and wanted again within a moment, as flow control does all the time,
+// costs no system call: the event stays until it fires for nobody.
 #pragma once
 
 #include <event2/event_struct.h>
@@ -29,10 +31,7 @@ class IoWatcher {
   bool wants_read() const { return wants_read_; }
   bool wants_write() const { return wants_write_; }
   // Stops both.
-  void Cancel() {
-    WantRead(false);
-    WantWrite(false);
-  }
+  void Cancel();
 
  private:
   static void OnReadEvent(int fd, short what, void* self) noexcept;
@@ -42,6 +41,7 @@ class IoWatcher {
   ::event read_event_;
   ::event write_event_;
   bool wants_read_ = false;
+  bool is_read_armed_ = false;
   bool wants_write_ = false;
 };
 
