@@ -252,13 +252,17 @@ TEST(ServerContext, TakesOnlyForwardSecretAuthenticatedSuites) {
   }
 }
 
-TEST(ServerContext, SendsTwoTickets) {
-  TlsPair pair;
-  pair.Open();
-  ASSERT_TRUE(pair.Handshake());
-  pair.Finish();
-  EXPECT_EQ(pair.sessions.size(), 2u);
-  EXPECT_EQ(SSL_SESSION_get_ticket_lifetime_hint(pair.sessions.back().get()), 12u * 3600);
+TEST(ServerContext, SendsOneTicketOrAsManyAsAskedFor) {
+  for (int tickets : {1, 2}) {
+    ServerContextOptions options = TlsPair::DefaultOptions();
+    if (tickets != 1) options.tickets_per_handshake = tickets;
+    TlsPair pair(options);
+    pair.Open();
+    ASSERT_TRUE(pair.Handshake());
+    pair.Finish();
+    EXPECT_EQ(pair.sessions.size(), static_cast<size_t>(tickets));
+    EXPECT_EQ(SSL_SESSION_get_ticket_lifetime_hint(pair.sessions.back().get()), 12u * 3600);
+  }
 }
 
 TEST(ServerContext, RefusesAClientCaWithoutCertificates) {
