@@ -77,6 +77,9 @@ class ServerCodec {
   virtual void ReceiveEnd() = 0;
   // False: stop reading from the socket (a window is full, a pipelined request waits).
   virtual bool wants_bytes() const = 0;
+  // How much of a body may come in from now on before any of it is Consumed; never less than the limit. h1: for an
+  // owner that knows that the other side takes more at once (h2 has told the peer its window already).
+  virtual void SetWindow(size_t) {}
 
   // Part of a head has come (h2: of the preface or of a frame's header, too) and the rest is awaited: the time limit of
   // heads applies. h1 leaves a head that is not whole in `in` and need not say.
@@ -100,6 +103,8 @@ class ServerCodec {
   virtual void Release(StreamId) {}
   // Body bytes given to SendBody that Produce has not handed out yet. The owner stops reading the origin at 64 KiB.
   virtual size_t buffered(StreamId stream) const = 0;
+  // Body bytes that the peer lets us send now, beyond those that wait.
+  virtual size_t send_room(StreamId) const { return SIZE_MAX; }
 
   // Pulls what goes on the wire next, about `limit` bytes, to the end of `out`.
   virtual void Produce(Buffer& out, size_t limit) = 0;
@@ -141,6 +146,8 @@ class ClientCodec {
   // The origin closed its side: ends a close-delimited body, cuts anything else.
   virtual void ReceiveEnd() = 0;
   virtual bool wants_bytes() const = 0;
+  // As ServerCodec's.
+  virtual void SetWindow(size_t) {}
 
   // Writes the head anew from its parts. head.framing decides; head.upgrade adds Connection: upgrade and Upgrade.
   virtual StreamId SendRequest(const RequestHead& head, bool end) = 0;

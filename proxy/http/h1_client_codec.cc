@@ -29,6 +29,7 @@ class H1ClientCodec final : public ClientCodec {
   Status Receive(Buffer& in) override;
   void ReceiveEnd() override;
   bool wants_bytes() const override;
+  void SetWindow(size_t bytes) override { window_ = std::max(bytes, limits_.buffered_per_stream); }
 
   StreamId SendRequest(const RequestHead& head, bool end) override;
   void SendBody(StreamId stream, Buffer& data, bool end) override;
@@ -56,9 +57,7 @@ class H1ClientCodec final : public ClientCodec {
   void HandlePeerClosed();
   void Break(ErrorCode code, std::string_view rule);
   void DecideReuse(const ResponseHead& head, const ResponseHints& hints);
-  size_t room() const {
-    return limits_.buffered_per_stream - std::min(unconsumed_, limits_.buffered_per_stream);
-  }
+  size_t room() const { return window_ - std::min(unconsumed_, window_); }
 
   ResponseSink& sink_;
   const CodecLimits limits_;
@@ -75,6 +74,7 @@ class H1ClientCodec final : public ClientCodec {
   bool has_peer_closed_ = false;
   size_t left_ = 0;
   size_t unconsumed_ = 0;
+  size_t window_ = limits_.buffered_per_stream;
   int interims_ = 0;
   int keep_alive_timeout_ = 0;
 

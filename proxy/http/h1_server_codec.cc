@@ -22,6 +22,7 @@ class H1ServerCodec final : public ServerCodec {
   Status Receive(Buffer& in) override;
   void ReceiveEnd() override;
   bool wants_bytes() const override;
+  void SetWindow(size_t bytes) override { window_ = std::max(bytes, limits_.buffered_per_stream); }
 
   void SendInterim(StreamId stream, const ResponseHead& head) override;
   void SendResponse(StreamId stream, const ResponseHead& head, bool end) override;
@@ -70,9 +71,7 @@ class H1ServerCodec final : public ServerCodec {
   void DecideKeepAlive();
   void WriteStatusLine(HeadWriter& writer, const ResponseHead& head);
   void SwitchProtocols(const ResponseHead& head);
-  size_t room() const {
-    return limits_.buffered_per_stream - std::min(unconsumed_, limits_.buffered_per_stream);
-  }
+  size_t room() const { return window_ - std::min(unconsumed_, window_); }
 
   RequestSink& sink_;
   const CodecLimits limits_;
@@ -94,6 +93,7 @@ class H1ServerCodec final : public ServerCodec {
   bool has_peer_closed_ = false;
   size_t left_ = 0;  // bytes that the last Receive left behind for later
   size_t unconsumed_ = 0;
+  size_t window_ = limits_.buffered_per_stream;
   size_t discarded_ = 0;
   int empty_lines_ = 0;
 

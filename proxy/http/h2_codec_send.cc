@@ -143,6 +143,11 @@ size_t H2ServerCodec::buffered(StreamId id) const {
   return found == streams_.end() ? 0 : found->second.send.size();
 }
 
+size_t H2ServerCodec::send_room(StreamId id) const {
+  size_t room = session_.SendWindow(id);
+  return room - std::min(room, buffered(id));
+}
+
 void H2ServerCodec::GoAway() {
   if (failed_) return;
   if (!std::exchange(goes_away_, true)) {

@@ -66,6 +66,7 @@ class H2ServerCodec final : public ServerCodec, private H2SessionHandler {
   void Reset(StreamId id, const Error& error) override;
   void Consumed(StreamId id, size_t bytes) override;
   size_t buffered(StreamId id) const override;
+  size_t send_room(StreamId id) const override;
   void Hold(StreamId id) override { held_.insert(id); }
   void Release(StreamId id) override { held_.erase(id); }
 

@@ -231,6 +231,13 @@ Status H2Session::Receive(std::string_view bytes) {
   return FailAt(Side::kDownstream, code, "h2: {}", nghttp2_strerror(static_cast<int>(used)));
 }
 
+size_t H2Session::SendWindow(StreamId stream) const {
+  int32_t own =
+      nghttp2_session_get_stream_remote_window_size(raw_.get(), static_cast<int32_t>(stream));
+  int32_t all = nghttp2_session_get_remote_window_size(raw_.get());
+  return static_cast<size_t>(std::max(0, std::min(own, all)));
+}
+
 void H2Session::Send(Buffer& out, size_t limit) {
   size_t start = out.size();
   while (out.size() - start < limit) {

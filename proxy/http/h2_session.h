@@ -91,6 +91,8 @@ class H2Session {
   // Appends control and header frames to `out` until it has grown by `limit`; body frames go
   // through WriteBody.
   void Send(Buffer& out, size_t limit);
+  // What the stream's and the connection's windows let out.
+  size_t SendWindow(StreamId stream) const;
   bool wants_write() const;
   bool wants_read() const;
 

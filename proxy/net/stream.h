@@ -44,6 +44,8 @@ class Stream {
   virtual void WantWrite(bool wanted) = 0;
   // Bytes written but not yet given to the kernel (TLS records that wait). Write(empty buffer) tries again.
   virtual size_t pending_write() const { return 0; }
+  // What the kernel would take at once now: a guess from its queue, and 0 where it cannot be told.
+  virtual size_t WriteRoom() const { return 0; }
   // Ends our side in order: TLS close_notify, then TCP FIN. Call when pending_write() is 0 and all is written.
   virtual void CloseWrite() = 0;
   // The destruction that follows resets the connection (TCP RST, no close_notify) instead of ending it: the peer must

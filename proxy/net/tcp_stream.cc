@@ -1,5 +1,6 @@
 #include "proxy/net/tcp_stream.h"
 
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -13,8 +14,8 @@
 namespace genkan::net {
 namespace {
 
-// Requests and heads fit in the small size; a connection that fills it moves bulk, and a relayed byte costs a
-// third as much with the large one.
+// Requests and heads fit in the small size; a connection that fills it moves bulk, and a relayed
+// byte costs a third as much with the large one.
 constexpr size_t kSmallRead = 16 * 1024;
 // evbuffer rounds a block and its header up to a power of two.
 constexpr size_t kLargeRead = 256 * 1024 - 64;
@@ -95,7 +96,8 @@ IoResult TcpStream::Read(Buffer& into, size_t limit) {
     IoState state = FinishConnect();
     if (state != IoState::kOk) return {state, 0};
   }
-  // What is small is read aside and copied, so that a waiting head holds its own size and not a whole block.
+  // What is small is read aside and copied, so that a waiting head holds its own size and not a
+  // whole block.
   thread_local std::array<char, kSmallRead> aside;
   bool is_small = std::min(read_size_, limit) <= kSmallRead;
   std::span<char> room;
@@ -156,7 +158,8 @@ IoResult TcpStream::Write(Buffer& from) {
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (IsWouldBlock(errno)) break;
-      // A server that refuses an upload answers and closes: the answer may be here, behind the reset.
+      // A server that refuses an upload answers and closes: the answer may be here, behind the
+      // reset.
       FailWith("write", errno);
       has_failed_ = false;
       has_write_failed_ = true;
@@ -168,6 +171,18 @@ IoResult TcpStream::Write(Buffer& from) {
     if (static_cast<size_t>(sent) < offered) break;
   }
   return {from.empty() ? IoState::kOk : IoState::kWouldBlock, total};
+}
+
+size_t TcpStream::WriteRoom() const {
+  if (is_connecting_ || has_failed_ || has_write_failed_) return 0;
+  uint32_t memory[SK_MEMINFO_VARS] = {};
+  socklen_t length = sizeof(memory);
+  if (getsockopt(fd_.get(), SOL_SOCKET, SO_MEMINFO, memory, &length) != 0) return 0;
+  // The kernel counts its own overhead in: what it takes is less than this by some per cent, and a
+  // record is more than its contents by little.
+  uint32_t most = memory[SK_MEMINFO_SNDBUF];
+  uint32_t held = std::max(memory[SK_MEMINFO_WMEM_QUEUED], memory[SK_MEMINFO_WMEM_ALLOC]);
+  return (most - std::min(most, held)) / 4 * 3;
 }
 
 void TcpStream::WantRead(bool wanted) { watcher_.WantRead(wanted); }

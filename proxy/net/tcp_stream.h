@@ -29,6 +29,7 @@ class TcpStream final : public Stream, private event::IoWatcher::Handler {
   IoResult Write(Buffer& from) override;
   void WantRead(bool wanted) override;
   void WantWrite(bool wanted) override;
+  size_t WriteRoom() const override;
   void CloseWrite() override;
   void ResetOnClose() override;
   void Cancel() override;

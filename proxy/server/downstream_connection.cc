@@ -17,6 +17,10 @@ using net::IoState;
 
 constexpr size_t kReadAtOnce = 64 * 1024;
 constexpr size_t kProduceAtOnce = 64 * 1024;
+// A relayed byte costs half as much in pieces of this size. They are read only where the other side's kernel takes them
+// at once, so that no stream holds more than its window.
+constexpr size_t kBulkAtOnce = 255 * 1024;
+constexpr size_t kBulk = 32 * 1024;
 // Rounds of Produce and Write in one turn, so that one busy client does not starve the others.
 constexpr int kMostRounds = 16;
 constexpr MonotonicTime kNever = MonotonicTime::max();
@@ -296,9 +300,22 @@ void DownstreamConnection::OnWritable() noexcept {
   }
 }
 
+// h1 alone: h2's clients know their windows.
+size_t DownstreamConnection::ReadLimit() {
+  size_t limit = kReadAtOnce;
+  if (codec_->version() == http::Version::kHttp2 || exchanges_.size() != 1) return limit;
+  if (is_bulk_in_ && in_.empty()) {
+    limit = std::max(limit, std::min(exchanges_.front()->UploadTakesAtOnce(), kBulkAtOnce));
+  }
+  codec_->SetWindow(limit);
+  return limit;
+}
+
 void DownstreamConnection::ReadRequests() {
   if (in_.size() >= kReadAtOnce) return UpdateInterest();
-  IoResult result = stream_->Read(in_, kReadAtOnce);
+  IoResult result = stream_->Read(in_, ReadLimit());
+  // TLS hands over what is left of a large read by itself.
+  is_bulk_in_ = result.bytes >= kBulk || (is_bulk_in_ && result.bytes >= kBulk / 4);
   switch (result.state) {
     case IoState::kOk:
       if (result.bytes > 0) Receive();
@@ -454,7 +471,7 @@ void DownstreamConnection::Flush() {
   bool was_fruitless = false;
   for (int round = 0; !is_cut_; ++round) {
     size_t before = out_.size();
-    if (before < kProduceAtOnce) codec_->Produce(out_, kProduceAtOnce);
+    if (before < kProduceAtOnce) codec_->Produce(out_, is_bulk_out_ ? kBulkAtOnce : kProduceAtOnce);
     bool has_produced = out_.size() > before;
     if (!Write()) {
       is_cut_ = true;
@@ -481,6 +498,7 @@ void DownstreamConnection::Flush() {
       break;
     }
   }
+  is_bulk_out_ = false;
   Reap();
   if (is_cut_) return Cut();
   if (CanClose()) {
@@ -517,6 +535,13 @@ bool DownstreamConnection::Write() {
   is_write_blocked_ = true;
   stream_->WantWrite(true);
   return true;
+}
+
+size_t DownstreamConnection::TakesAtOnce(http::StreamId stream) {
+  if (state_ != State::kServing || is_write_blocked_ || unsent() > 0 || codec_->has_output()) return 0;
+  size_t room = std::min(codec_->send_room(stream), stream_->WriteRoom());
+  is_bulk_out_ |= room > kProduceAtOnce;
+  return room;
 }
 
 void DownstreamConnection::AccountExchanges() {

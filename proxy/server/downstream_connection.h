@@ -52,6 +52,9 @@ class DownstreamConnection final : private net::Stream::Owner, private http::Req
   std::string id() const;
   // Bytes that the codec has handed out and the kernel has not taken.
   size_t unsent() const { return out_.size() + stream_->pending_write(); }
+  // How many body bytes of a stream would go to the kernel at once now; 0: not more than ever. Asking is a promise: the
+  // next turn's writes are made for it.
+  size_t TakesAtOnce(http::StreamId stream);
   bool has_peer_closed() const { return has_peer_closed_; }
   void MarkDirty() { core_.MarkDirty(*this); }
   // The exchange has a deadline no later than this.
@@ -97,6 +100,7 @@ class DownstreamConnection final : private net::Stream::Owner, private http::Req
   void StartServing(std::string_view protocol);
   void ReadRequests();
   void HandleEnd();
+  size_t ReadLimit();
   void Receive();
   void CountRequest();
   ServerExchange* Find(http::StreamId stream);
@@ -144,6 +148,8 @@ class DownstreamConnection final : private net::Stream::Owner, private http::Req
   bool is_draining_ = false;
   bool has_gone_away_ = false;
   bool is_write_blocked_ = false;
+  bool is_bulk_in_ = false;   // the last read was large
+  bool is_bulk_out_ = false;  // more than usual goes out in this turn
   bool has_begun_head_ = false;
   bool has_seen_head_ = false;       // h2: the preface and what came with it are past
   bool needs_more_ = false;      // what is unread in in_ makes no sense without more bytes

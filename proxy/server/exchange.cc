@@ -503,6 +503,13 @@ void ServerExchange::SendRequestBody(Buffer& data) {
 
 void ServerExchange::OnUpstreamWritable() { Dirty(); }
 
+size_t ServerExchange::UploadTakesAtOnce() const {
+  bool flows = upstream_ != nullptr && !is_upstream_done_ && !request_ended_ && !drops_request_body_ &&
+               paused_ == 0 && request_unconsumed_ == 0;
+  if (!flows || (!is_tunnel_ && chain_.Has(kHookRequestBody))) return 0;
+  return upstream_->TakesAtOnce();
+}
+
 // ---- what modules ask
 
 const ConnectionView& ServerExchange::connection() const { return connection_->view(); }

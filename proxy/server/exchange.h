@@ -53,6 +53,8 @@ class ServerExchange final : public genkan::Exchange, private upstream::Upstream
   bool is_endless() const;
   bool has_response() const { return has_response_; }
   bool has_upstream() const { return upstream_ != nullptr; }
+  // How much of the request's body would leave for the origin at once now; 0: one window, as ever.
+  size_t UploadTakesAtOnce() const;
   const WorkerSnapshotPtr& snapshot() const { return snapshot_; }
   // Cuts it so that the client sees it.
   void Cut(const Error& error);
@@ -94,6 +96,7 @@ class ServerExchange final : public genkan::Exchange, private upstream::Upstream
   void OnUpstreamTrailers(http::Headers&& trailers) override;
   void OnUpstreamFailed(const Error& error) override;
   void OnUpstreamWritable() override;
+  size_t TakesAtOnce() override;
 
   // The way of a request, in this order.
   enum class Step : uint8_t {

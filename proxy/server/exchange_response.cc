@@ -253,6 +253,13 @@ void ServerExchange::SendResponseBody(Buffer& data) {
   if (!is_tunnel_ && !request_ended_) DropRequestBody();
 }
 
+size_t ServerExchange::TakesAtOnce() {
+  if (!has_response_ || response_ended_ || is_stream_done_ || paused_ != 0 || response_unconsumed_ > 0) return 0;
+  // A filter may hold back what it gets.
+  if (!is_tunnel_ && chain_.Has(kHookResponseBody)) return 0;
+  return connection_->TakesAtOnce(stream_);
+}
+
 // ---- bytes that have left
 
 void ServerExchange::Account() {

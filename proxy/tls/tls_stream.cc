@@ -17,8 +17,11 @@ using net::IoResult;
 using net::IoState;
 
 constexpr size_t kRecord = 16 * 1024;
-// Records of one write: about what a stream may hold, so a peer that stops reading costs no more than this.
+constexpr size_t kRecordOverhead = 64;
+// Records of one write: about what a stream may hold, so a peer that stops reading costs no more than this. More only
+// where the kernel takes it at once.
 constexpr size_t kGather = 64 * 1024;
+constexpr size_t kGatherBulk = 288 * 1024;
 // A block that evbuffer rounds up to 64 KiB with its header.
 constexpr size_t kReadBlock = 64 * 1024 - 64;
 constexpr size_t kSmallRecord = 4 * 1024;
@@ -41,6 +44,7 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   void WantRead(bool wanted) override;
   void WantWrite(bool wanted) override;
   size_t pending_write() const override { return bio_.unsent(); }
+  size_t WriteRoom() const override;
   void CloseWrite() override;
   void ResetOnClose() override { lower_->ResetOnClose(); }
   void Cancel() override;
@@ -108,9 +112,9 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   bool has_write_failed_ = false;
   bool wants_read_ = false;
   bool wants_write_ = false;
-  bool is_blocked_ = false;      // the stream below takes nothing now
-  bool is_starved_ = false;      // OpenSSL waits for bytes that only the kernel can bring
-  bool is_bulk_ = false;         // the last record was large
+  bool is_blocked_ = false;  // the stream below takes nothing now
+  bool is_starved_ = false;  // OpenSSL waits for bytes that only the kernel can bring
+  bool is_bulk_ = false;     // the last record was large
   bool is_cancelled_ = false;
   bool is_close_due_ = false;
   bool is_turn_scheduled_ = false;
@@ -266,7 +270,8 @@ void TlsStreamImpl::FinishHandshake() {
   state_.hello = ClientHello();
   is_starved_ = false;
   UpdateInterest();
-  // The last flight waits for the first answer or the end of this turn: tickets need no system call of their own.
+  // The last flight waits for the first answer or the end of this turn: tickets need no system call
+  // of their own.
   if (bio_.unsent() > 0) ScheduleFlush();
 }
 
@@ -326,8 +331,8 @@ size_t TlsStreamImpl::ReadInto(Buffer& into, size_t limit, int& ssl_error) {
   size_t total = 0;
   thread_local std::array<char, kRecord> aside;
   while (total < limit && ssl_error == SSL_ERROR_NONE) {
-    // Small records are read aside, so that a waiting head holds its own size; large ones go straight into a block
-    // of the buffer, several to a block.
+    // Small records are read aside, so that a waiting head holds its own size; large ones go
+    // straight into a block of the buffer, several to a block.
     bool is_aside = !is_bulk_ || limit - total < kSmallRecord;
     std::span<char> room = is_aside ? std::span<char>(aside).first(std::min(limit - total, kRecord))
                                     : into.Reserve(std::min(limit - total, kReadBlock));
@@ -368,8 +373,9 @@ IoResult TlsStreamImpl::Read(Buffer& into, size_t limit) {
     if (wants_write_) ScheduleRead();
   }
   if (limit == 0) return {IoState::kOk, 0};
-  // One system call each call of the kernel's; what is left over must not keep the other connections waiting.
-  bio_.AllowRead(is_in_turn_ ? 0 : limit + kRecord);
+  // One system call each call of the kernel's; what is left over must not keep the other
+  // connections waiting.
+  bio_.AllowRead(is_in_turn_ ? 0 : std::max(limit, kRecord + kRecordOverhead));
   int ssl_error;
   size_t total = ReadInto(into, limit, ssl_error);
   bio_.AllowRead(0);
@@ -384,19 +390,22 @@ IoResult TlsStreamImpl::Read(Buffer& into, size_t limit) {
     return {IoState::kOk, total};
   }
   switch (ssl_error) {
-    case SSL_ERROR_NONE: return {IoState::kOk, 0};
+    case SSL_ERROR_NONE:
+      return {IoState::kOk, 0};
     case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE: return {IoState::kWouldBlock, 0};
-    case SSL_ERROR_ZERO_RETURN: return {IoState::kEnd, 0};
-    default: return FailTls(ssl_error);
+    case SSL_ERROR_WANT_WRITE:
+      return {IoState::kWouldBlock, 0};
+    case SSL_ERROR_ZERO_RETURN:
+      return {IoState::kEnd, 0};
+    default:
+      return FailTls(ssl_error);
   }
 }
 
 // The next record's bytes: in place where they lie together, otherwise joined aside.
 std::string_view NextRecord(Buffer& from) {
   std::string_view front = from.Front();
-  if (front.size() >= kRecord / 2 || front.size() == from.size())
-    return front.substr(0, kRecord);
+  if (front.size() >= kRecord / 2 || front.size() == from.size()) return front.substr(0, kRecord);
   thread_local std::array<char, kRecord> aside;
   return {aside.data(), from.CopyFront(aside)};
 }
@@ -416,6 +425,8 @@ IoResult TlsStreamImpl::Write(Buffer& from) {
   if (has_failed_ || has_write_failed_) return {IoState::kFailed, 0};
   if (is_blocked_) Flush();
   size_t total = 0;
+  size_t gather = kGather;
+  if (from.size() > 2 * kGather) gather = std::clamp(lower_->WriteRoom(), kGather, kGatherBulk);
   while (!from.empty() && !is_blocked_ && !has_write_failed_) {
     std::string_view piece = NextRecord(from);
     ERR_clear_error();
@@ -424,11 +435,17 @@ IoResult TlsStreamImpl::Write(Buffer& from) {
     if (result != 1) return FailTls(SSL_get_error(ssl_.get(), result));
     from.Drain(written);
     total += written;
-    if (bio_.unsent() >= kGather) Flush();
+    if (bio_.unsent() >= gather) Flush();
   }
   if (bio_.unsent() > 0 && !is_blocked_ && !has_write_failed_) Flush();
   if (has_write_failed_) return {IoState::kFailed, 0};
   return {from.empty() ? IoState::kOk : IoState::kWouldBlock, total};
+}
+
+size_t TlsStreamImpl::WriteRoom() const {
+  if (!is_handshake_done_ || has_failed_ || has_write_failed_ || is_blocked_ || bio_.unsent() > 0)
+    return 0;
+  return lower_->WriteRoom();
 }
 
 void TlsStreamImpl::Flush() {
@@ -552,7 +569,8 @@ void TlsStreamImpl::RunTurn() {
       if (owner_ != nullptr && wants_write_ && !is_blocked_) owner_->OnWritable();
       is_in_turn_ = false;
       if (!is_cancelled_ && wants_read_ && reads_ == before && HasBuffered()) {
-        // Not now, says the owner, but it still wants to: ask again in another turn, as epoll would.
+        // Not now, says the owner, but it still wants to: ask again in another turn, as epoll
+        // would.
         ++turn_->references;
         loop_.Post([kept = std::shared_ptr<Turn>(turn_, &Turn::Release)] {
           if (kept->stream != nullptr && kept->stream->wants_read_) kept->stream->ScheduleRead();
@@ -583,8 +601,7 @@ std::unique_ptr<TlsStream> TlsStream::Connect(event::EventLoop& loop,
                                               std::unique_ptr<net::Stream> lower,
                                               const ClientContext& context,
                                               const std::string& name) {
-  auto stream =
-      std::make_unique<TlsStreamImpl>(loop, std::move(lower), context.get(), nullptr, "");
+  auto stream = std::make_unique<TlsStreamImpl>(loop, std::move(lower), context.get(), nullptr, "");
   stream->SetPeerName(name, context.verifies());
   return stream;
 }

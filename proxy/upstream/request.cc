@@ -71,6 +71,10 @@ size_t Request::buffered() const {
   return body_.size() + (connection_ != nullptr ? connection_->buffered() : 0);
 }
 
+size_t Request::TakesAtOnce() const {
+  return step_ == Step::kSent && body_.empty() ? connection_->TakesAtOnce() : 0;
+}
+
 // ---- the cluster's side
 
 Wish Request::wish() const { return {is_idempotent_, has_body_, wants_new_, proxy_header_}; }

@@ -40,6 +40,7 @@ class Request final : public UpstreamRequest, private ConnectionUser {
   void SendTrailers(const http::Headers& trailers) override;
   void Consumed(size_t bytes) override;
   size_t buffered() const override;
+  size_t TakesAtOnce() const override;
   const UpstreamInfo& info() const override { return info_; }
 
   // ---- the cluster's side
@@ -71,6 +72,7 @@ class Request final : public UpstreamRequest, private ConnectionUser {
   void OnConnectionBody(Buffer& data, bool end) override;
   void OnConnectionTrailers(http::Headers&& trailers) override;
   void OnConnectionWritten() override;
+  size_t TakesOfResponse() override { return handler_.TakesAtOnce(); }
   void OnConnectionFailed(const Error& error) override;
 
   void Send();

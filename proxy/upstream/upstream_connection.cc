@@ -10,7 +10,10 @@ namespace {
 // A block that evbuffer rounds up to 64 KiB with its header.
 constexpr size_t kReadAtMost = 64 * 1024 - 64;
 constexpr size_t kReadAtLeast = 4 * 1024;
-constexpr size_t kWriteAtOnce = 64 * 1024;
+// A relayed byte costs half as much in pieces of this size.
+constexpr size_t kReadBulk = 255 * 1024;
+constexpr size_t kBulk = 32 * 1024;
+constexpr size_t kWriteAtOnce = 256 * 1024;
 
 }  // namespace
 
@@ -155,6 +158,11 @@ size_t UpstreamConnection::buffered() const {
   return codec_->buffered(id_) + out_.size() + stream_->pending_write();
 }
 
+size_t UpstreamConnection::TakesAtOnce() const {
+  if (stream_ == nullptr || is_blocked_ || has_write_failed_ || buffered() > 0) return 0;
+  return stream_->WriteRoom();
+}
+
 void UpstreamConnection::MarkDirty() {
   if (!is_dirty && step_ == Step::kInUse) owner_.OnConnectionDirty(*this);
 }
@@ -248,13 +256,24 @@ void UpstreamConnection::OnWritable() noexcept {
   if (step_ == Step::kInUse) Flush();
 }
 
+// How much of a body may come in now. Where all that came has left, and the client's side would take more than a window
+// at once, so much: it stays with us no longer than this turn.
+size_t UpstreamConnection::Window() {
+  size_t window = spec_.limits.buffered_per_stream;
+  if (is_bulk_ && unconsumed_ == 0 && in_.empty() && user_ != nullptr)
+    window = std::max(window, std::min(user_->TakesOfResponse(), kReadBulk));
+  codec_->SetWindow(window);
+  return window - std::min(window, unconsumed_);
+}
+
 void UpstreamConnection::Read() {
   // Until somebody takes what is here; while the readers keep up no interest changes hands.
   if (!MayRead()) return SetReading(false);
-  size_t window = spec_.limits.buffered_per_stream - unconsumed_;
-  size_t held = std::min(in_.size(), kReadAtMost);
-  size_t limit = std::max(std::min(window, kReadAtMost - held), kReadAtLeast);
+  size_t window = Window();
+  size_t most = std::max(window, kReadAtMost);
+  size_t limit = std::max(std::min(window, most - std::min(in_.size(), most)), kReadAtLeast);
   net::IoResult result = stream_->Read(in_, limit);
+  is_bulk_ = result.bytes >= kBulk || (is_bulk_ && result.bytes >= kBulk / 4);
   switch (result.state) {
     case net::IoState::kOk:
       if (result.bytes == 0) return;

@@ -26,6 +26,7 @@ class ConnectionUser {
   virtual void OnConnectionBody(Buffer& data, bool end) = 0;
   virtual void OnConnectionTrailers(http::Headers&& trailers) = 0;
   virtual void OnConnectionWritten() = 0;  // the kernel took bytes
+  virtual size_t TakesOfResponse() { return 0; }  // UpstreamHandler::TakesAtOnce
   virtual void OnConnectionFailed(const Error& error) = 0;
 
  protected:
@@ -69,6 +70,8 @@ class UpstreamConnection final : private net::Stream::Owner,
   void Consumed(size_t bytes);
   // Given to us and not yet taken by the kernel.
   size_t buffered() const;
+  // What the kernel would take at once.
+  size_t TakesAtOnce() const;
 
   // Writes what is due and reads on where a window has opened.
   void RunTurn();
@@ -109,6 +112,7 @@ class UpstreamConnection final : private net::Stream::Owner,
   void OnReset(http::StreamId stream, const Error& error) override;
 
   void Read();
+  size_t Window();
   void Receive();
   void Flush();
   void HandleWriteFailure();
@@ -149,6 +153,7 @@ class UpstreamConnection final : private net::Stream::Owner,
       false;  // an upgrade, or Expect: 100-continue: the client waits before it goes on
   bool asks_for_tunnel_ = false;
   bool is_reading_ = false;
+  bool is_bulk_ = false;     // the last read was large
   bool is_blocked_ = false;  // the kernel takes no more for now
   bool has_read_end_ = false;
   bool has_write_failed_ = false;

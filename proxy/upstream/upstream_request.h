@@ -28,6 +28,9 @@ class UpstreamHandler {
   virtual void OnUpstreamFailed(const Error& error) = 0;
   // buffered() fell below half of the mark: more request body may be sent.
   virtual void OnUpstreamWritable() = 0;
+  // How much of the response's body would leave for the client at once now, so that it may be read in one piece.
+  // 0: what buffered() and Consumed say is all there is.
+  virtual size_t TakesAtOnce() { return 0; }
 
  protected:
   ~UpstreamHandler() = default;
@@ -53,6 +56,8 @@ class UpstreamRequest {
   // Request body bytes that the kernel has not taken yet. The exchange stops reading the client at
   // 64 KiB.
   virtual size_t buffered() const = 0;
+  // How much of the request's body would leave for the origin at once now; 0: not known.
+  virtual size_t TakesAtOnce() const { return 0; }
   virtual const UpstreamInfo& info() const = 0;
 };
 

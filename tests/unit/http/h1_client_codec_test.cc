@@ -272,6 +272,26 @@ TEST(H1ClientCodec, StopsWantingBytesWhenTheWindowIsFull) {
   EXPECT_NE(client.recorder.text().find("end|"), std::string::npos);
 }
 
+TEST(H1ClientCodec, ALargerWindowLetsMoreInAtOnceAndGoesAgain) {
+  Client client;
+  client.recorder.consumes_ = false;
+  StreamId stream = client.codec->SendRequest(Request("GET"), true);
+  client.Pull();
+  size_t limit = CodecLimits().buffered_per_stream;
+  Buffer in("HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + std::string(4 * limit, 'b'));
+  client.codec->SetWindow(3 * limit);
+  ASSERT_TRUE(client.codec->Receive(in));
+  EXPECT_EQ(in.size(), limit);
+  EXPECT_FALSE(client.codec->wants_bytes());
+  client.codec->SetWindow(0);
+  client.codec->Consumed(stream, 2 * limit);
+  ASSERT_TRUE(client.codec->Receive(in));
+  EXPECT_EQ(in.size(), limit) << "a window is held already";
+  client.codec->Consumed(stream, limit);
+  ASSERT_TRUE(client.codec->Receive(in));
+  EXPECT_EQ(in.size(), 0u);
+}
+
 TEST(H1ClientCodec, ReadsKeepAliveTimeout) {
   auto timeout = [](std::string_view value) {
     Client client;

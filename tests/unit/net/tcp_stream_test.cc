@@ -62,6 +62,30 @@ TEST(TcpStream, TellsWhenThereIsSomethingToRead) {
   EXPECT_EQ(pair.watcher.readable, before);
 }
 
+TEST(TcpStream, ReadingThatIsStoppedAndWantedAgainGoesOn) {
+  event::EventLoop loop;
+  Pair pair(loop);
+  pair.near->WantRead(true);
+  ASSERT_EQ(write(pair.far.get(), "x", 1), 1);
+  ASSERT_TRUE(Eventually(loop, [&] { return pair.watcher.readable > 0; }));
+  pair.near->WantRead(false);
+  int before = pair.watcher.readable;
+  for (int i = 0; i < 3; ++i) loop.RunOnce();
+  EXPECT_EQ(pair.watcher.readable, before);
+  pair.near->WantRead(true);
+  EXPECT_TRUE(Eventually(loop, [&] { return pair.watcher.readable > before; }));
+}
+
+TEST(TcpStream, WriteRoomShrinksAsTheKernelFills) {
+  event::EventLoop loop;
+  Pair pair(loop);
+  size_t empty = pair.near->WriteRoom();
+  EXPECT_GT(empty, 16u * 1024);
+  Buffer out(std::string(16 * 1024 * 1024, 'x'));
+  ASSERT_EQ(pair.near->Write(out).state, IoState::kWouldBlock);
+  EXPECT_LT(pair.near->WriteRoom(), empty / 2);
+}
+
 TEST(TcpStream, MovesMegabytesWithBackPressure) {
   event::EventLoop loop;
   Pair pair(loop);
