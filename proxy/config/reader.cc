@@ -68,6 +68,7 @@ void ReadTls(TableReader& table, Tls& tls) {
   table.Read("min_version", tls.min_version);
   table.Read("ticket_keys", tls.ticket_keys);
   table.Read("unknown_name", tls.unknown_name);
+  table.Read("ktls", tls.ktls);
   table.ReadTable("client_certificates", [&](TableReader& inner) {
     ReadClientCertificates(inner, tls.client_certificates);
   });

@@ -140,6 +140,8 @@ void CheckSites(Checker& check) {
     check.Modules(path + ".modules", site.modules);
     CheckRoutes(check, path, site);
     if (site.tls) CheckTls(check, path + ".tls", *site.tls, true);
+    if (site.tls && site.tls->ktls != config.tls.ktls)
+      check.Error(path + ".tls.ktls", "it is for all sites alike; write it in [tls]");
   }
   if (has_tls_listener && !has_certificate && !config.sites.empty())
     check.Warn("site", "no site names a certificate, so every TLS handshake is refused");

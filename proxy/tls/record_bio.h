@@ -34,6 +34,8 @@ class RecordBio {
   size_t MoveUnread(Buffer& into, size_t limit) { return in_.MoveTo(into, limit); }
   // All bytes that OpenSSL has taken so far.
   size_t taken() const { return taken_; }
+  // The kernel encrypts from here on: what is unsent is plain (kTLS, for what is sent; OpenSSL goes on reading).
+  bool is_kernel_encrypting() const { return is_kernel_encrypting_; }
   // Records written but not yet given to the stream.
   size_t unsent() const { return out_.size(); }
   // The stream's answer; what went is gone from unsent().
@@ -51,12 +53,18 @@ class RecordBio {
   static int OnRead(BIO* bio, char* data, size_t length, size_t* got) noexcept;
   static int OnWrite(BIO* bio, const char* data, size_t length, size_t* written) noexcept;
   static long OnControl(BIO* bio, int command, long number, void* pointer) noexcept;
+  // Gives the kernel the keys of what is sent. False: it cannot, and OpenSSL goes on as ever.
+  bool HandKeysToKernel(const void* keys);
+  // What is no application data goes to the kernel with its type, behind all that was written before.
+  bool SendControl(uint8_t type, std::string_view message);
 
   net::Stream& lower_;
   Buffer in_;
   Buffer out_;
   size_t allowed_ = 0;
   size_t taken_ = 0;
+  int control_type_ = 0;  // of the next write, where the kernel encrypts
+  bool is_kernel_encrypting_ = false;
   bool has_end_ = false;
   bool has_failed_ = false;
 };

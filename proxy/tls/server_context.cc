@@ -343,6 +343,7 @@ Result<std::unique_ptr<ServerContext>> ServerContext::Make(const ServerContextOp
     SSL_CTX_set_client_CA_list(context, authorities->names.release());
   }
 
+  if (policy.ktls) SSL_CTX_set_options(context, SSL_OP_ENABLE_KTLS);
   SSL_CTX_set_timeout(context, kSessionSeconds);
   SSL_CTX_set_num_tickets(context, static_cast<size_t>(options.tickets_per_handshake));
   SSL_CTX_set_client_hello_cb(context, &Impl::OnClientHello, impl.get());

@@ -215,6 +215,7 @@ thumbprint = "t"
   modules = ["two"]
   [site.tls]
   unknown_name = "reject"
+  ktls = true
 [upstream.app]
 servers = ["127.0.0.1:8080", { address = "unix:/run/app.sock", weight = 2, backup = true }]
 tls = { verify = false, name = "app.internal" }
@@ -234,6 +235,7 @@ deny = ["/x"]
   EXPECT_EQ(site.max_body, 10'000'000u);
   EXPECT_EQ(site.routes.at(0).path, "/api/");
   EXPECT_EQ(site.tls->unknown_name, "reject");
+  EXPECT_TRUE(site.tls->ktls);
   EXPECT_EQ(site.tls->min_version, "1.3") << "[site.tls] goes on from [tls]";
   const Upstream* app = config.FindUpstream("app");
   ASSERT_NE(app, nullptr);

@@ -152,6 +152,19 @@ TEST(Validate, ListenersThatClash) {
       << "port 0 is a new one each time";
 }
 
+TEST(Validate, KernelTlsIsForAllSitesAlike) {
+  EXPECT_THAT(Errors(R"(
+[[listener]]
+address = ":80"
+[[site]]
+names = ["a.test"]
+upstream = "http://127.0.0.1:1"
+[site.tls]
+ktls = true
+)"),
+              ElementsAre(HasSubstr("write it in [tls]")));
+}
+
 TEST(Validate, WordsThatAreNone) {
   EXPECT_THAT(
       Errors(R"(

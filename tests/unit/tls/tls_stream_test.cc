@@ -50,6 +50,28 @@ TEST(TlsStream, MovesMegabytesBothWays) {
   }
 }
 
+TEST(TlsStream, KernelTlsThatTheKernelDoesNotHaveChangesNothing) {
+  // A socket pair is no TCP: the kernel refuses here whatever modules it has.
+  for (int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    ServerContextOptions options = TlsPair::DefaultOptions();
+    options.policy.ktls = true;
+    TlsPair pair(options);
+    SSL_CTX_set_max_proto_version(pair.client_context.get(), version);
+    pair.Open();
+    ASSERT_TRUE(pair.Handshake()) << pair.client_error;
+    std::string text = Pattern(300'001);
+    ASSERT_TRUE(ClientWrites(pair, text));
+    ASSERT_TRUE(Eventually(pair.loop, [&] { return pair.reader.in.size() >= text.size(); }));
+    pair.reader.out.Append(text);
+    pair.stream->WantWrite(true);
+    ASSERT_TRUE(pair.ClientReads(text.size()));
+    EXPECT_TRUE(pair.received == text);
+    pair.stream->CloseWrite();
+    ASSERT_TRUE(pair.ClientReads(text.size() + 1));
+    EXPECT_EQ(pair.client_end, SSL_ERROR_ZERO_RETURN);
+  }
+}
+
 TEST(TlsStream, ReaderThatStopsBoundsWhatWaits) {
   TlsPair pair;
   pair.Open();
@@ -360,8 +382,14 @@ TEST(TlsStream, FloodOfHandshakeBytesIsRefused) {
   EXPECT_LT(sent, 1u << 20);
 }
 
+ServerContextOptions TwoTickets() {
+  ServerContextOptions options = TlsPair::DefaultOptions();
+  options.tickets_per_handshake = 2;
+  return options;
+}
+
 TEST(TlsStream, TicketsAndAFirstAnswerInTheSameTurnAreOneWrite) {
-  TlsPair pair;
+  TlsPair pair(TwoTickets());
   pair.Open();
   ASSERT_FALSE(pair.Shake());
   ASSERT_TRUE(Eventually(pair.loop, [&] { return pair.Shake(); }));
@@ -394,7 +422,7 @@ TEST(TlsStream, TicketsAndAFirstAnswerInTheSameTurnAreOneWrite) {
 }
 
 TEST(TlsStream, TicketsAreSentWithoutAnAnswerToo) {
-  TlsPair pair;
+  TlsPair pair(TwoTickets());
   pair.Open();
   ASSERT_TRUE(pair.Handshake());
   EXPECT_TRUE(Eventually(pair.loop, [&] {
