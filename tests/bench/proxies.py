@@ -204,6 +204,16 @@ upstream = "http://127.0.0.1:{origin}"
         return [self.find(), "run", "-c", config]
 
 
+class Before(Genkan):
+    """Another build of genkan, to see what a change is worth."""
+
+    name = "before"
+
+    @classmethod
+    def find(cls):
+        return os.environ.get("GENKAN_BEFORE")
+
+
 class Nginx(Proxy):
     name = package = program = "nginx"
 
@@ -346,7 +356,7 @@ class Caddy(Proxy):
         return [self.find(), "run", "--config", config]
 
 
-PROXIES = {proxy.name: proxy for proxy in (Genkan, Nginx, Haproxy, Hitch, Nghttpx, H2o, Caddy)}
+PROXIES = {proxy.name: proxy for proxy in (Genkan, Before, Nginx, Haproxy, Hitch, Nghttpx, H2o, Caddy)}
 
 
 class Origin:
