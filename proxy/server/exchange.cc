@@ -13,6 +13,18 @@ namespace genkan::server {
 
 // The way of the request: guard, modules, routing, upstream. What comes back is in exchange_response.cc.
 
+namespace {
+
+bool GoesPastModules(std::string_view name) {
+  for (std::string_view one : {"accept", "accept-encoding", "cache-control", "forwarded", "user-agent", "via"}) {
+    if (EqualsIgnoreCase(name, one)) return true;
+  }
+  constexpr std::string_view kForwarded = "x-forwarded-";
+  return EqualsIgnoreCase(name.substr(0, kForwarded.size()), kForwarded);
+}
+
+}  // namespace
+
 // What work on another thread may still refer to when the exchange is gone.
 struct ServerExchange::OffloadGuard {
   WorkerSnapshotPtr snapshot;
@@ -248,6 +260,10 @@ void ServerExchange::ForwardPastModules() {
   }
   if (route_ == nullptr) return SendStatus(404);
   if (!PrepareUpstreamHead()) return;
+  // No module has looked at these fields, nor removed what only modules may say (who the client is): the origin gets
+  // what such a request needs and what is ours.
+  upstream_request_.headers.RemoveIf(
+      [](std::string_view name, std::string_view) { return !GoesPastModules(name); });
   step_ = Step::kUpstreamModules;
   Advance();
 }

@@ -5,6 +5,7 @@ import concurrent.futures
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -469,3 +470,25 @@ format = "{log_format}"
     # Whoever guesses with strange names is the one who guesses.
     assert guesses.count("127.0.0.15") == len(injections), guesses
     assert set(guesses) == {"127.0.0.12", "127.0.0.15"}, guesses
+
+
+def test_the_jails_are_ones_that_fail2ban_takes(tmp_path):
+    """fail2ban's own reading of Debian's configuration with ours put into it."""
+    shutil.copytree("/etc/fail2ban", tmp_path / "fail2ban")
+    conf = Path(os.environ["GENKAN_SOURCE_DIR"]) / "conf/fail2ban"
+    shutil.copytree(conf, tmp_path / "fail2ban", dirs_exist_ok=True)
+    log = tmp_path / "access.log"
+    log.write_text("")
+    jail = tmp_path / "fail2ban/jail.d/genkan.conf"
+    jail.write_text(jail.read_text().replace("/var/log/genkan/access.log", str(log)))
+    # Debian's own jail wants a log that this machine need not have.
+    for other in (tmp_path / "fail2ban/jail.d").iterdir():
+        if other.name != "genkan.conf":
+            other.unlink()
+    done = run(["fail2ban-client", "-c", tmp_path / "fail2ban", "-d"], longest=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name, most in (("genkan-scan", 30), ("genkan-auth", 10)):
+        assert f"['add', '{name}', 'auto']" in done.stdout, done.stdout
+        assert f"['set', '{name}', 'maxretry', {most}]" in done.stdout, done.stdout
+        assert f"['set', '{name}', 'addlogpath', '{log}'" in done.stdout, done.stdout
+        assert f"['start', '{name}']" in done.stdout, done.stdout

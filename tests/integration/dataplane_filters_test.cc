@@ -97,13 +97,18 @@ TEST_F(Filters, NoOtherSpellingLeadsPastARoutesModules) {
   config_.sites[0].routes = {RouteTo("/admin", {"nobody"}), RouteTo("/open", {})};
   Proxy proxy(config_, {.find_module = FindBuiltin});
   H1Client client(proxy.plain_port());
+  H2Client h2(proxy.tls_port());
   for (const char* path :
-       {"/admin", "/admin/x", "/%61dmin", "//admin/x", "/x/../admin", "/open/%2e%2e/admin/"})
+       {"/admin", "/admin/x", "/%61dmin", "//admin/x", "/x/../admin", "/open/%2e%2e/admin/"}) {
     EXPECT_EQ(client.Get(path).status, 403) << path;
+    EXPECT_EQ(h2.Get(path).status, 403) << path;
+  }
   for (const char* path :
        {"/admin%2fx", "/x%2f..%2fadmin", "/open/..%2fadmin", "/open/..;/admin", "/admin;x/y",
-        "/admin%5cx", "/open\\..\\admin", "/%2561dmin/x", "/admin%00", "/open/%252e%252e/admin"})
+        "/admin%5cx", "/open\\..\\admin", "/%2561dmin/x", "/admin%00", "/open/%252e%252e/admin"}) {
     EXPECT_EQ(client.Get(path).status, 400) << path;
+    EXPECT_EQ(h2.Get(path).status, 400) << path;
+  }
   EXPECT_EQ(origin_.request_count(), 0u);
   // What leads nowhere else goes through as it came.
   for (const char* path :
@@ -111,6 +116,26 @@ TEST_F(Filters, NoOtherSpellingLeadsPastARoutesModules) {
     EXPECT_EQ(client.Get(path).status, 200) << path;
     EXPECT_EQ(origin_.requests().back().target, path);
   }
+}
+
+TEST_F(Filters, AChallengeForTheOriginCarriesNothingThatModulesWouldHaveRemoved) {
+  ReadModules("[module.person]\nuse = \"client_cert_headers\"\n");
+  for (config::Site& site : config_.sites) {
+    site.modules = {"person"};
+    site.challenge_to_upstream = true;
+  }
+  Proxy proxy(config_, {.find_module = FindBuiltin});
+  H1Client client(proxy.plain_port());
+  client.Get("/.well-known/acme-challenge/token", "a.test",
+             "X-SSL-Client-Verify: SUCCESS\r\nAuthorization: Basic eDp4\r\nUser-Agent: CA\r\n");
+  ASSERT_TRUE(WaitFor([&] { return origin_.request_count() == 1; }));
+  OriginRequest asked = origin_.requests().back();
+  EXPECT_EQ(asked.Header("x-ssl-client-verify"), "");
+  EXPECT_EQ(asked.Header("authorization"), "");
+  EXPECT_EQ(asked.Header("user-agent"), "CA");
+  EXPECT_EQ(asked.Header("x-forwarded-for"), "127.0.0.1");
+  client.Get("/x", "a.test", "X-SSL-Client-Verify: SUCCESS\r\n");
+  EXPECT_EQ(origin_.requests().back().Header("x-ssl-client-verify"), "NONE");
 }
 
 TEST_F(Filters, WhoAsksIsWhomATrustedProxyNames) {
