@@ -4,6 +4,7 @@ Each asks for one certificate with five names; their sites' upstreams answer 403
 """
 
 import concurrent.futures
+import json
 import re
 import threading
 
@@ -12,7 +13,8 @@ import pytest
 from support.acme_clients import AcmeTiny, Dehydrated, Lego, Uacme
 from support.ca import Lineage
 from support.clients import curl_status
-from support.genkan import LISTENERS, Genkan
+from support.eventually import run
+from support.genkan import PLAIN, TLS, Genkan
 from support.origin import Origin
 from support.pebble import Certbot, Pebble, free_ports
 
@@ -24,9 +26,23 @@ FILTERS = """
 use           = "url_filter"
 deny          = ["/*"]
 deny_dotfiles = true
+[module.passwords]
+use   = "basic_auth"
+users = ["nobody:{hash}"]
+[module.blocked]
+use  = "ip_filter"
+deny = ["0.0.0.0/0", "::/0"]
+[module.none_left]
+use  = "rate_limit"
+rate = "0"
 [module.away]
 use = "redirect_https"
 """
+
+# Each site has all filters, and another one of them first: what its other paths get over TLS.
+MODULES = ["away", "shut", "passwords", "blocked", "none_left"]
+FIRST = {"forbidden.test": ("shut", 403), "missing.test": ("passwords", 401), "broken.test": ("blocked", 403),
+         "hanging.test": ("none_left", 429), "gone.test": ("away", 403)}
 
 
 class Setting:
@@ -45,13 +61,15 @@ class Setting:
 names        = ["{name}"]
 certificates = ["{self.lineage.path}"]
 upstream     = "{f"http://127.0.0.1:{gone}" if name == "gone.test" else self.origin.url}"
-modules      = ["away", "shut"]
+modules      = {json.dumps(sorted(MODULES, key=lambda module, name=name: module != FIRST[name][0]))}
 """ for name in NAMES)
-        self.config = LISTENERS.replace('0"\n', '0"\nmodules = ["shut"]\n') + f"""
+        filters = FILTERS.replace("{hash}", run(["openssl", "passwd", "-6", "secret"], check=True).stdout.strip())
+        # All addresses are kept out of the plain listener altogether.
+        self.config = PLAIN + 'modules = ["blocked"]\n' + TLS + f"""
 [acme_challenge]
 webroot    = ["{self.webroot}"]
 standalone = "127.0.0.1:{standalone}"
-{FILTERS}{sites}"""
+{filters}{sites}"""
 
     def _respond(self, handler):
         host = handler.headers["Host"].split(":")[0]
@@ -110,15 +128,16 @@ def _issuing(setting, ca, tmp_path_factory):
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_gets_its_certificate(name, issuing):
-    chain = issuing[name].result(timeout=240)
+    chain = issuing[name].result(timeout=400)
     assert chain.count("-----BEGIN CERTIFICATE-----") >= 2
 
 
 def test_no_upstream_was_asked_and_all_else_stayed_shut(setting, issuing):
-    concurrent.futures.wait(issuing.values(), timeout=240)
+    concurrent.futures.wait(issuing.values(), timeout=400)
     for name in NAMES:
         for by in (f"webroot:{setting.webroot}", "standalone"):
             assert re.search(rf"challenge_answered .*host={name}\S* client=127\.0\.0\.1 by={by} ", setting.genkan.log())
-        assert curl_status(setting.genkan, name, "/") == 403
+        assert curl_status(setting.genkan, name, "/") == FIRST[name][1], name
+        assert curl_status(setting.genkan, name, "/", tls=False) == 403, "no address may ask here"
         assert curl_status(setting.genkan, name, "/.well-known/acme-challenge/no-such-token", tls=False) == 404
     assert setting.origin.requests == []

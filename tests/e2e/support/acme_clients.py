@@ -23,7 +23,7 @@ class Client:
         self.tokens.mkdir(parents=True, exist_ok=True)
         self._pebble, self._ca = pebble, ca
 
-    def _run(self, argv, longest=120.0, **env):
+    def _run(self, argv, longest=300.0, **env):
         done = run(argv, longest=longest, env={**os.environ, **{k: str(v) for k, v in env.items()}})
         assert done.returncode == 0, (f"{' '.join(map(str, argv))}: exit {done.returncode}\n{done.stdout}\n"
                                       f"{done.stderr}\n---- pebble ----\n{self._pebble.log()[-4000:]}")
