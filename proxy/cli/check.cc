@@ -1,12 +1,16 @@
 // genkan check: configuration and certificates as a client would see them.
 #include "proxy/control/check.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <memory>
 
 #include "CLI/CLI.hpp"
 #include "proxy/cli/commands.h"
 #include "proxy/cli/config_choice.h"
+#include "proxy/config/reader.h"
+#include "proxy/config/state_dir.h"
 
 namespace genkan::cli {
 namespace {
@@ -46,7 +50,9 @@ int RunCheck(const CLI::App& command, Flags& flags) {
   }
   const WallTime now = SystemClock().Wall();
   const auto files = control::MakeDirectFileAccess();
-  control::CheckReport report = control::CheckCertificates(*loaded->snapshot->config, *files, now);
+  const config::Config& config = *loaded->snapshot->config;
+  control::CheckReport report = control::CheckCertificates(
+      config, *files, now, config::StateDir(config, geteuid() == 0, config::ProcessEnvironment()));
   control::AddWarnings(report, loaded->warnings);
   Print(flags.is_json ? control::CheckJson(report) : control::CheckText(report, now), stdout);
   return ExitCodeOf(report);

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "proxy/control/diagnosis/diagnosis.h"
+#include "proxy/tls/ocsp.h"
 #include "proxy/tls/trust_store.h"
 
 namespace genkan::control {
@@ -24,8 +25,8 @@ bool IsCovered(const std::string& name, const tls::Certificate& leaf) {
 
 class Checking {
  public:
-  Checking(const config::Config& config, FileAccess& files, WallTime now)
-      : config_(config), files_(files) {
+  Checking(const config::Config& config, FileAccess& files, WallTime now, std::string state_dir)
+      : config_(config), files_(files), state_dir_(std::move(state_dir)) {
     context_.now = now;
   }
 
@@ -176,6 +177,7 @@ class Checking {
     if (!clients_) return;
     Served served;
     served.sent = found.bundle->chain();
+    served.revocation = StoredRevocation(found);
     Diagnosis diagnosis = clients_->Diagnose(served, context_.now);
     checked.verdicts = std::move(diagnosis.verdicts);
     for (Finding& finding : diagnosis.findings) {
@@ -188,6 +190,18 @@ class Checking {
       Say(finding);
       report_.findings.push_back(std::move(finding));
     }
+  }
+
+  // What the running proxy was told and stored; nobody is asked here.
+  std::optional<RevocationFacts> StoredRevocation(const FoundCertificate& found) {
+    if (state_dir_.empty() || !found.issuer) return std::nullopt;
+    const tls::Certificate& leaf = found.bundle->leaf();
+    constexpr size_t kMaxBytes = 64 * 1024;
+    auto stored = files_.Read(state_dir_ + "/ocsp/" + leaf.sha256_hex(), kMaxBytes);
+    if (!stored) return std::nullopt;
+    const auto answer = tls::VerifyOcsp(*stored, leaf, *found.issuer, context_.now);
+    if (!answer || answer->state != tls::OcspState::kRevoked) return std::nullopt;
+    return RevocationFacts{true, "ocsp", answer->reason, answer->revoked_at};
   }
 
   // Cause, who is hit, and what to do about it here.
@@ -215,6 +229,8 @@ class Checking {
       case FindingCode::kLeafExpired:
       case FindingCode::kChainIntermediateExpiresSoon:
         return "Renew it.";
+      case FindingCode::kRevoked:
+        return "Renew it with a new key.";
       case FindingCode::kNameMismatch:
         return "Ask for a certificate with that name too.";
       default:
@@ -231,6 +247,7 @@ class Checking {
 
   const config::Config& config_;
   FileAccess& files_;
+  const std::string state_dir_;
   CertificateContext context_;
   std::optional<Diagnostician> clients_;
   CheckReport report_;
@@ -264,8 +281,9 @@ void AddWarnings(CheckReport& report, const std::vector<std::string>& config_war
     report.findings.push_back(AboutConfig(FindingCode::kConfigWarning, line));
 }
 
-CheckReport CheckCertificates(const config::Config& config, FileAccess& files, WallTime now) {
-  return Checking(config, files, now).Run();
+CheckReport CheckCertificates(const config::Config& config, FileAccess& files, WallTime now,
+                              const std::string& state_dir) {
+  return Checking(config, files, now, state_dir).Run();
 }
 
 }  // namespace genkan::control

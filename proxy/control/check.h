@@ -39,8 +39,10 @@ struct CheckReport {
 CheckReport ReportOf(const std::vector<std::string>& config_errors);
 void AddWarnings(CheckReport& report, const std::vector<std::string>& config_warnings);
 
-// All sites. Trust store and pool are the configuration's.
-CheckReport CheckCertificates(const config::Config& config, FileAccess& files, WallTime now);
+// All sites. Trust store and pool are the configuration's. `state_dir`: where a running proxy
+// stores what it was told of revocations; "" for none.
+CheckReport CheckCertificates(const config::Config& config, FileAccess& files, WallTime now,
+                              const std::string& state_dir = {});
 
 // For people: a block for each certificate, then the findings, worst first, then one line.
 std::string CheckText(const CheckReport& report, WallTime now);

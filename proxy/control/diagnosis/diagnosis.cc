@@ -136,6 +136,12 @@ class Look {
       Finding& finding = Add(FindingCode::kNameMismatch, leaf());
       finding.facts.names = NamesOf(leaf());
       FailEverybody(finding, kCodeHostMismatch);
+    } else if (!served_.host.empty() && !leaf().is_ca() &&
+               X509_get_ext_by_NID(leaf().x509(), NID_subject_alt_name, -1) < 0) {
+      // OpenSSL still looks at the subject then; what is newer does not (RFC 9525 2).
+      Finding& finding = Add(FindingCode::kNameNotInSan, leaf());
+      finding.clients.push_back(
+          {"modern", MessagesOf("modern", kCodeHostMismatch, sent_.size(), finding.facts.host)});
     }
   }
 
@@ -364,6 +370,20 @@ bool EndsTooSoon(const tls::Certificate& intermediate, const tls::Certificate& l
   constexpr auto kNotice = 14 * kDay;
   return intermediate.not_after() < leaf.not_after() && intermediate.not_after() <= now + kNotice &&
          intermediate.not_after() > now;
+}
+
+tls::CertificatePtr IssuerIn(const Diagnosis& diagnosis, const std::vector<CertificatePtr>& roots) {
+  if (diagnosis.chain.size() > 1) return diagnosis.chain[1];
+  if (diagnosis.chain.empty()) return nullptr;
+  const tls::Certificate& leaf = *diagnosis.chain.front();
+  for (const CertificatePtr& root : roots)
+    if (IsIssuerOf(*root, leaf)) return root;
+  return nullptr;
+}
+
+bool IsVerified(const Diagnosis& diagnosis) {
+  return std::any_of(diagnosis.verdicts.begin(), diagnosis.verdicts.end(),
+                     [](const ClientVerdict& verdict) { return verdict.is_accepted; });
 }
 
 std::string NamesOf(const tls::Certificate& leaf) {

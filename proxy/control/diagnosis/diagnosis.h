@@ -58,6 +58,12 @@ class Diagnostician {
   std::vector<ClientKind> clients_;
 };
 
+// Who signed the leaf: in what was sent, or a root. Null where it is not there.
+tls::CertificatePtr IssuerIn(const Diagnosis& diagnosis,
+                             const std::vector<tls::CertificatePtr>& roots);
+// Whether any kind of client takes it: then its URLs may be asked.
+bool IsVerified(const Diagnosis& diagnosis);
+
 // The names of a certificate, a few of them: "a.test, www.a.test, … (98 more)".
 std::string NamesOf(const tls::Certificate& leaf);
 // Safe to print: no control bytes, valid UTF-8, at most 200 bytes.

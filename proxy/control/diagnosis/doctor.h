@@ -10,6 +10,7 @@
 #include "proxy/control/certificate_source.h"
 #include "proxy/control/diagnosis/examination.h"
 #include "proxy/net/address.h"
+#include "proxy/upstream/endpoint.h"
 
 namespace genkan::control {
 
@@ -22,7 +23,10 @@ struct ServerTarget {
 Result<ServerTarget> ParseServerTarget(std::string_view text);
 
 struct DoctorOptions {
-  Millis budget{5000};          // for each server
+  Millis budget{5000};  // for each server
+  // OCSP and CRLs of files, all of them together.
+  Millis files_budget{15'000};
+  upstream::ResolveFunction resolve = upstream::ResolveWithSystem;
   bool asks_revocation = true;  // OCSP and CRL, http only
 };
 

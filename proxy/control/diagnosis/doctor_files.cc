@@ -45,8 +45,12 @@ std::vector<std::string> SortedEntries(const std::string& directory) {
 
 class Paths {
  public:
-  Paths(const Diagnostician& diagnostician, FileAccess& files)
-      : diagnostician_(diagnostician), files_(files), now_(SystemClock().Wall()) {
+  Paths(const Diagnostician& diagnostician, FileAccess& files, const DoctorOptions& options)
+      : diagnostician_(diagnostician),
+        files_(files),
+        options_(options),
+        now_(SystemClock().Wall()),
+        deadline_(SystemClock().Now() + options.files_budget) {
     context_.roots = diagnostician.roots();
     context_.now = now_;
   }
@@ -105,6 +109,15 @@ class Paths {
     Diagnosis diagnosis = diagnostician_.Diagnose(served, now_);
     SeenChain chain;
     const tls::Certificate& leaf = *sent.front();
+    // Which of ours were hit: the question of the night before a mass revocation.
+    const tls::CertificatePtr issuer = IssuerIn(diagnosis, diagnostician_.roots());
+    if (options_.asks_revocation && issuer && IsVerified(diagnosis)) {
+      RevocationAnswer answer = AskRevocation(
+          leaf, *issuer, now_, std::min(deadline_, SystemClock().Now() + options_.budget));
+      served.revocation = answer.facts;
+      chain.revocation = answer.text;
+      diagnosis = diagnostician_.Diagnose(served, now_);
+    }
     chain.key = leaf.is_rsa() ? "rsa" : leaf.is_ecdsa() ? "ecdsa" : "other";
     chain.sent_count = sent.size();
     chain.sent = std::move(sent);
@@ -337,7 +350,9 @@ class Paths {
 
   const Diagnostician& diagnostician_;
   FileAccess& files_;
+  const DoctorOptions& options_;
   const WallTime now_;
+  const MonotonicTime deadline_;
   CertificateContext context_;
   std::vector<Examination> all_;
 };
@@ -345,7 +360,7 @@ class Paths {
 }  // namespace
 
 std::vector<Examination> Doctor::ExaminePath(const std::string& path) const {
-  return Paths(diagnostician_, files_).Examine(path);
+  return Paths(diagnostician_, files_, options_).Examine(path);
 }
 
 }  // namespace genkan::control

@@ -25,13 +25,12 @@ Millis Left(MonotonicTime deadline) {
 }
 
 // getaddrinfo knows no deadline: it is left behind in a thread of its own when it takes too long.
-Result<upstream::Addresses> Resolve(const std::string& host, uint16_t port,
+Result<upstream::Addresses> Resolve(const upstream::ResolveFunction& resolve,
+                                    const std::string& host, uint16_t port,
                                     MonotonicTime deadline) {
   auto promise = std::make_shared<std::promise<Result<upstream::Addresses>>>();
   auto answer = promise->get_future();
-  std::thread([promise, host, port] {
-    promise->set_value(upstream::ResolveWithSystem(host, port));
-  }).detach();
+  std::thread([promise, resolve, host, port] { promise->set_value(resolve(host, port)); }).detach();
   if (answer.wait_for(Left(deadline)) != std::future_status::ready)
     return Fail(ErrorCode::kTimeout, "no answer from DNS in time");
   return answer.get();
@@ -77,6 +76,8 @@ FindingCode CodeOf(ProbeOutcome outcome) {
       return FindingCode::kServerNotTls;
     case ProbeOutcome::kAlert:
       return FindingCode::kServerAlert;
+    case ProbeOutcome::kClosed:
+      return FindingCode::kServerHungUp;
     case ProbeOutcome::kTooLarge:
       return FindingCode::kChainTooLong;
     case ProbeOutcome::kBadSignature:
@@ -135,7 +136,7 @@ class ServerExamination {
       auto address = net::Address::ParseHost(target_.host, target_.port);
       if (address) addresses_.push_back(*address);
     } else {
-      auto found = Resolve(target_.host, target_.port, deadline_);
+      auto found = Resolve(options_.resolve, target_.host, target_.port, deadline_);
       if (!found) {
         Add(found.error().code == ErrorCode::kTimeout ? FindingCode::kServerTimeout
                                                       : FindingCode::kServerNotFound,
@@ -243,7 +244,7 @@ class ServerExamination {
     served.host = target_.host;
     served.sent = chain.sent;
     Diagnosis diagnosis = diagnostician_.Diagnose(served, now_);
-    if (const tls::CertificatePtr issuer = IssuerIn(diagnosis))
+    if (const tls::CertificatePtr issuer = IssuerIn(diagnosis, diagnostician_.roots()))
       LookAtState(*issuer, probe, diagnosis, served, chain);
     else
       chain.revocation = "not known: the issuer's certificate is missing";
@@ -267,15 +268,6 @@ class ServerExamination {
     if (!is_known) seen_.findings.push_back(std::move(finding));
   }
 
-  tls::CertificatePtr IssuerIn(const Diagnosis& diagnosis) const {
-    if (diagnosis.chain.size() > 1) return diagnosis.chain[1];
-    if (diagnosis.chain.empty()) return nullptr;
-    const tls::Certificate& leaf = *diagnosis.chain.front();
-    for (const tls::CertificatePtr& root : diagnostician_.roots())
-      if (IsIssuerOf(*root, leaf)) return root;
-    return nullptr;
-  }
-
   void LookAtState(const tls::Certificate& issuer, const ProbeResult& probe,
                    const Diagnosis& diagnosis, Served& served, SeenChain& chain) {
     const tls::Certificate& leaf = *chain.sent.front();
@@ -297,11 +289,8 @@ class ServerExamination {
         chain.staple = served.staple_problem = "the responder does not know the certificate";
       }
     }
-    const bool is_verified =
-        std::any_of(diagnosis.verdicts.begin(), diagnosis.verdicts.end(),
-                    [](const ClientVerdict& verdict) { return verdict.is_accepted; });
     if (!options_.asks_revocation) return;
-    if (!is_verified) {
+    if (!IsVerified(diagnosis)) {
       chain.revocation = "not known: the chain is not verified, so its URLs are not asked";
       return;
     }

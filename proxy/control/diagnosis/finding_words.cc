@@ -132,6 +132,13 @@ constexpr Words kWords[] = {
     {"the certificate is for another name", "証明書のホスト名が一致しません",
      "The certificate does not cover {host}. It is for {names}.",
      "証明書は {host} を対象としていません。対象となっている名前: {names}"},
+    // kNameNotInSan
+    {"the name is in the subject alone", "ホスト名が SAN に含まれていません",
+     "The certificate has {host} only as the common name of its subject, without a "
+     "subjectAltName. Browsers and newer libraries (Chrome since 58, Go, Python) do not look there "
+     "any more.",
+     "証明書のサブジェクト（CN）にしか {host} が書かれておらず、SAN（subjectAltName）がありません。"
+     "ブラウザや新しいライブラリ（Chrome 58 以降、Go、Python など）は CN を見ません。"},
     // kKeyMismatch
     {"the key belongs to another certificate", "秘密鍵と証明書が一致しません",
      "The private key does not match the certificate {subject}: {detail}. Either the key was made "
@@ -213,6 +220,15 @@ constexpr Words kWords[] = {
      "{host} が TLS "
      "アラート「{detail}」でハンドシェイクを中断しました。この名前に使える証明書が無い"
      "（鍵と証明書の不一致でもこうなります）か、プロトコルや暗号方式に共通のものがありません。"},
+    // kServerHungUp
+    {"the server hangs up", "サーバーが接続を切断しました",
+     "{host} takes the connection and then closes it before the handshake is done ({detail}). A "
+     "filter that does not like this address (fail2ban), a server that waits for a PROXY protocol "
+     "header, or one that does not know the name and says nothing.",
+     "{host} "
+     "は接続を受け付けた後、ハンドシェイクの途中で切断しました（{detail}）。接続元のアドレスが"
+     "遮断されている（fail2ban など）、PROXY プロトコルのヘッダーを待っている、"
+     "または名前に対応する設定が無い可能性があります。"},
     // kServerNoCertificate
     {"the server sends no certificate", "サーバーが証明書を送りません",
      "{host} finishes a handshake without any certificate.",

@@ -293,6 +293,7 @@ Remedy RemedyFor(FindingCode code) {
     case FindingCode::kChainIntermediateExpiresSoon:
       return Remedy::kRenew;
     case FindingCode::kNameMismatch:
+    case FindingCode::kNameNotInSan:
       return Remedy::kName;
     case FindingCode::kKeyMismatch:
       return Remedy::kKey;
@@ -315,6 +316,7 @@ Remedy RemedyFor(FindingCode code) {
     case FindingCode::kAcmeV1Client:
       return Remedy::kAcme;
     case FindingCode::kServerAlert:
+    case FindingCode::kServerHungUp:
     case FindingCode::kServerBadTls:
       return Remedy::kAlert;
     case FindingCode::kServerNotTls:

@@ -56,7 +56,7 @@ class Check : public ::testing::Test {
     site.certificates.push_back(source);
     site.standby = standby_;
     config.sites.push_back(site);
-    return CheckCertificates(config, *files_, now_);
+    return CheckCertificates(config, *files_, now_, state_dir_);
   }
 
   static std::vector<std::string> Codes(const CheckReport& report) {
@@ -68,7 +68,7 @@ class Check : public ::testing::Test {
   const TestCa ca_{"Check"};
   TempDir folder_;
   config::Config config_;
-  std::string standby_;
+  std::string standby_, state_dir_;
   const WallTime now_ = std::chrono::system_clock::now();
   const std::unique_ptr<FileAccess> files_ = MakeDirectFileAccess();
 };
@@ -202,7 +202,8 @@ TEST_F(Check, ExpiredIntermediateBreaksTheChain) {
   const Issued leaf = MakeLeaf(intermediate, Options());
   Lineage(leaf.pem() + intermediate.pem(), leaf.key_pem());
   const CheckReport report = Run();
-  EXPECT_THAT(Codes(report), ElementsAre("CHAIN_EXPIRED_INTERMEDIATE", "CHAIN_MISSING_INTERMEDIATE"));
+  EXPECT_THAT(Codes(report),
+              ElementsAre("CHAIN_EXPIRED_INTERMEDIATE", "CHAIN_MISSING_INTERMEDIATE"));
   EXPECT_EQ(report.worst(), Severity::kBroken);
 }
 
@@ -238,6 +239,28 @@ TEST_F(Check, ChainThatClientsRefuseIsBroken) {
   const CheckReport report = Run();
   EXPECT_THAT(Codes(report), ElementsAre("CHAIN_NOT_VERIFIED"));
   EXPECT_EQ(report.worst(), Severity::kBroken);
+}
+
+// What the running proxy was told stands in state_dir.
+TEST_F(Check, RevocationThatWasStoredIsKnown) {
+  CertificateOptions options = Options();
+  options.ocsp_urls = {"http://127.0.0.1:1/"};
+  const Issued leaf = ca_.LeafWith(options);
+  Lineage(leaf.pem(), leaf.key_pem());
+  Complete();
+  state_dir_ = folder_ / "state";
+  const std::string file = folder_ / ("state/ocsp/" + leaf.certificate->sha256_hex());
+  WriteFile(file, genkan::testing::MakeOcspResponse(*leaf, ca_.intermediate()));
+  EXPECT_THAT(Run().findings, IsEmpty());
+  WriteFile(file, genkan::testing::MakeOcspResponse(*leaf, ca_.intermediate(),
+                                                    {.state = V_OCSP_CERTSTATUS_REVOKED,
+                                                     .reason = OCSP_REVOKED_STATUS_KEYCOMPROMISE}));
+  const CheckReport report = Run();
+  EXPECT_THAT(Codes(report), ElementsAre("REVOKED"));
+  EXPECT_EQ(report.worst(), Severity::kBroken);
+  EXPECT_THAT(report.findings[0].text, HasSubstr("keyCompromise"));
+  WriteFile(file, "half of a resp");
+  EXPECT_THAT(Run().findings, IsEmpty());
 }
 
 TEST_F(Check, StandbyThatIsNotThereWillBreak) {

@@ -258,6 +258,15 @@ TEST_F(DiagnosisTest, NameThatIsNotCovered) {
   EXPECT_THAT(Codes(Look({leaf_.certificate, middle_.certificate}, "")), IsEmpty());
 }
 
+TEST_F(DiagnosisTest, NameInTheSubjectAloneIsRefusedByBrowsers) {
+  CertificateOptions options = Fresh({});
+  options.common_name = "a.test";
+  const Issued leaf = MakeLeaf(middle_, options);
+  const Diagnosis diagnosis = Look({leaf.certificate, middle_.certificate});
+  ASSERT_THAT(Codes(diagnosis), ElementsAre("NAME_NOT_IN_SAN"));
+  EXPECT_THAT(ThoseThatFail(diagnosis.findings[0]), ElementsAre("modern"));
+}
+
 TEST_F(DiagnosisTest, RootsThatNobodyHas) {
   roots_ = {MakeRoot(Authority("Another")).certificate};
   EXPECT_THAT(Codes(Look({leaf_.certificate, middle_.certificate})),
