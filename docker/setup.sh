@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What proxy/run, tests/run and the Dockerfile share: installing packages and building a preset.
 #
-#   docker/setup.sh SECTION...     installs what packages.txt lists in these sections and this machine lacks
+#   docker/setup.sh SECTION...     installs what packages.txt lists in these sections and this machine lacks;
+#                                  legacy-clients: from npm, into build/
 #   . docker/setup.sh              the functions alone
 set -euo pipefail
 
@@ -99,6 +100,33 @@ Install() {
   rm -f "$log"
 }
 
+# Clients of the past, as npm's packages have them: build/legacy-clients/NAME@VERSION/node. They are
+# unpacked, and none of their install scripts runs. Whoever has no way to npm's registry goes on
+# without; the test that wants them then says so.
+LegacyClients() {
+  local dir=$GENKAN_ROOT/build/legacy-clients package version scratch
+  for package in $(Packages legacy-clients); do
+    if [[ -x $dir/$package/node ]]; then continue; fi
+    command -v npm >/dev/null || Install npm
+    Say "== fetching $package"
+    scratch=$(mktemp -d)
+    version=${package#*@}
+    if ! (cd "$scratch" && npm pack --silent "$package" >/dev/null && tar xzf ./*.tgz); then
+      rm -rf "$scratch"
+      Say "npm cannot fetch $package: e2e.legacy_clients will fail"
+      return 0
+    fi
+    # Early ones are an archive in the archive.
+    if [[ ! -e $scratch/package/bin/node ]]; then
+      tar xzf "$scratch/package/node-v$version-linux-x64.tar.gz" -C "$scratch/package" --strip-components=1
+    fi
+    mkdir -p "$dir/$package"
+    mv "$scratch/package/bin/node" "$dir/$package/node.new"
+    mv "$dir/$package/node.new" "$dir/$package/node"
+    rm -rf "$scratch"
+  done
+}
+
 # The demo and many tests say "localhost", which a system made by debootstrap alone does not know.
 NameLocalhost() {
   if getent hosts localhost >/dev/null; then return 0; fi
@@ -130,5 +158,9 @@ Build() {
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
   (($#)) || Die "which sections of packages.txt?"
-  Install "$@"
+  sections=()
+  for section in "$@"; do
+    if [[ $section == legacy-clients ]]; then LegacyClients; else sections+=("$section"); fi
+  done
+  if ((${#sections[@]})); then Install "${sections[@]}"; fi
 fi

@@ -62,6 +62,11 @@ void PrintCertificate(const Json& certificate) {
              (IsTrue(certificate, "chain_complete")
                   ? " (complete)"
                   : " (INCOMPLETE" + (missing.empty() ? "" : ": missing " + missing) + ")"));
+    Line("long chain", Joined(List(certificate, "long_chain"), " -> "));
+    for (const Json& client : List(certificate, "clients")) {
+      if (client.is_object() && !IsTrue(client, "accepted"))
+        Line("refused by", Text(client, "client") + ": " + Text(client, "reason"));
+    }
     Line("staple", Text(certificate, "staple"));
     std::string why = Text(certificate, "revocation_why");
     Line("revocation", Text(certificate, "revocation") + (why.empty() ? "" : " (" + why + ")"));

@@ -57,6 +57,7 @@ struct Limits {
 
 struct Certificates {
   std::string trust_store = "system";
+  std::string trust_profiles = "builtin";  // or a directory of *.profile files
   std::vector<std::string> pool;
   bool aia = true;
   std::string incomplete_at_start = "serve";
@@ -96,6 +97,7 @@ struct Listener {
 struct CertificateSource {
   std::string path;              // of the string form
   std::string certificate, key;  // of the table form
+  std::string password_file, password_env;  // where the password of an encrypted key or PKCS#12 is
   std::string chain = "auto";
   Position position;
   bool operator==(const CertificateSource&) const = default;

@@ -50,6 +50,7 @@ void ReadLimits(TableReader& table, Limits& limits) {
 
 void ReadCertificates(TableReader& table, Certificates& certificates) {
   table.Read("trust_store", certificates.trust_store);
+  table.Read("trust_profiles", certificates.trust_profiles);
   table.Read("pool", certificates.pool);
   table.Read("aia", certificates.aia);
   table.Read("incomplete_at_start", certificates.incomplete_at_start);
@@ -90,6 +91,8 @@ void ReadListener(TableReader& table, const Limits& limits, Listener& listener) 
 void ReadCertificateSource(TableReader& table, CertificateSource& source) {
   table.Read("certificate", source.certificate);
   table.Read("key", source.key);
+  table.Read("password_file", source.password_file);
+  table.Read("password_env", source.password_env);
   table.Read("chain", source.chain);
 }
 

@@ -240,6 +240,8 @@ void CheckTop(Checker& check) {
   const Certificates& certificates = config.certificates;
   if (certificates.trust_store.empty())
     check.Error("certificates.trust_store", "\"system\", a file or a directory");
+  if (certificates.trust_profiles.empty())
+    check.Error("certificates.trust_profiles", "\"builtin\" or a directory");
   check.Texts("certificates.pool", certificates.pool, "path");
   check.Word("certificates.incomplete_at_start", certificates.incomplete_at_start,
              {"serve", "refuse"});

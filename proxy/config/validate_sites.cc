@@ -80,7 +80,8 @@ void CheckCertificates(Checker& check, const std::string& site_path, const Site&
       check.Error(path,
                   "a certificate needs a path: \"/etc/letsencrypt/live/…\" or certificate = \"…\"");
     check.Word(path + ".chain", source.chain, {"auto", "short", "long", "by_client"});
-    if (source.chain != "auto") check.NoEffectYet(path + ".chain");
+    if (!source.password_file.empty() && !source.password_env.empty())
+      check.Error(path + ".password_env", "a password is in a file or in a variable, not in both");
   }
 }
 

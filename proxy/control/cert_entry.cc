@@ -32,19 +32,71 @@ std::string InWords(WallTime::duration left) {
 
 void FindDates(const tls::Certificate& leaf, WallTime now, std::vector<CertFinding>& findings) {
   if (leaf.not_after() <= now) {
-    findings.push_back({LogLevel::kError, "cert_expired",
-                        "expired on " + FormatIso8601(leaf.not_after()),
-                        FindingCode::kLeafExpired});
+    findings.push_back({LogLevel::kError, "cert_expired", FindingCode::kLeafExpired,
+                        "expired on " + FormatIso8601(leaf.not_after())});
   } else if (leaf.not_before() > now) {
-    findings.push_back({LogLevel::kError, "cert_not_yet_valid",
-                        "not valid before " + FormatIso8601(leaf.not_before()),
-                        FindingCode::kLeafNotYetValid});
+    findings.push_back({LogLevel::kError, "cert_not_yet_valid", FindingCode::kLeafNotYetValid,
+                        "not valid before " + FormatIso8601(leaf.not_before())});
   } else if (IsLate(leaf, now)) {
     findings.push_back(
         {IsVeryLate(leaf, now) ? LogLevel::kError : LogLevel::kWarn, "cert_expires",
+         FindingCode::kLeafExpiresSoon,
          fmt::format("expires in {}, on {}, and was not renewed", InWords(leaf.not_after() - now),
-                     FormatIso8601(leaf.not_after())),
-         FindingCode::kLeafExpiresSoon});
+                     FormatIso8601(leaf.not_after()))});
+  }
+}
+
+// Incomplete, below a root that nobody has, or refused by who is to take it all the same.
+void FindChain(const CertEntry& entry, const FindingFrame& frame,
+               std::vector<CertFinding>& findings) {
+  const tls::Chain& chain = entry.chain;
+  const tls::Certificate& leaf = entry.in_service->leaf();
+  const ChainState state = StateOf(chain);
+  if (state == ChainState::kIncomplete) {
+    // An intermediate's issuer is mostly a root; as long as it is on its way nobody is alarmed.
+    if (frame.is_issuer_under_way && chain.certificates.size() > 1) return;
+    std::string text =
+        "the chain is incomplete: the certificate of " + chain.missing_issuer + " is missing";
+    if (!frame.issuer_state.empty()) {
+      text += "; " + frame.issuer_state;
+    } else if (!chain.missing_urls.empty()) {
+      text += "; it is at " + chain.missing_urls.front();
+    }
+    findings.push_back({LogLevel::kError, "cert_incomplete", FindingCode::kChainMissingIntermediate,
+                        std::move(text)});
+    return;
+  }
+  if (!chain.is_root_trusted) {
+    if (leaf.is_self_signed()) return;
+    findings.push_back({LogLevel::kInfo, "cert_private_root", FindingCode::kRootNotTrusted,
+                        "issued below a root that no trust store here has: " +
+                            (chain.root ? chain.root->subject() : chain.missing_issuer) +
+                            "; name it in trust_store"});
+    return;
+  }
+  if (leaf.not_after() <= frame.now || leaf.not_before() > frame.now) return;  // said already
+  for (const tls::ChainProof& proof : entry.proofs) {
+    if (proof.verdict.is_accepted || !proof.profile->is_required()) continue;
+    findings.push_back({LogLevel::kError, "cert_not_verified", FindingCode::kChainNotVerified,
+                        fmt::format("{} refuse it: {}: {}", proof.profile->client(),
+                                    proof.verdict.subject, proof.verdict.reason)});
+  }
+}
+
+void FindStaple(const CertEntry& entry, const CertLeaves& leaves, bool is_ocsp_enabled,
+                std::vector<CertFinding>& findings) {
+  const tls::Certificate& leaf = entry.in_service->leaf();
+  if (!leaf.has_must_staple() || leaves.StapleOf(leaf.sha256_hex())) return;
+  if (leaf.ocsp_urls().empty()) {
+    findings.push_back({LogLevel::kError, "cert_must_staple",
+                        FindingCode::kMustStapleWithoutResponder,
+                        "is must-staple, and names no OCSP responder"});
+  } else if (!is_ocsp_enabled) {
+    findings.push_back({LogLevel::kError, "cert_must_staple", FindingCode::kMustStapleOcspOff,
+                        "is must-staple, and [ocsp] enabled is false"});
+  } else {
+    findings.push_back({LogLevel::kError, "cert_must_staple", FindingCode::kMustStapleWithoutStaple,
+                        "is must-staple, and there is no good OCSP response yet"});
   }
 }
 
@@ -83,56 +135,32 @@ SwapSide SideOf(const tls::BundlePtr& bundle, const tls::Chain& chain, const Lea
   if (!bundle) return side;
   side.leaf = bundle->leaf_ptr();
   side.chain = bundle->chain();
+  side.long_chain = bundle->long_chain();
   side.chain_state = StateOf(chain);
   side.is_revoked = state.revocation == "revoked";
   side.must_renew = state.must_renew;
   return side;
 }
 
-std::vector<CertFinding> FindingsOf(const CertEntry& entry, const CertLeaves& leaves, WallTime now,
-                                    bool is_ocsp_enabled,
-                                    const std::vector<std::string>& uncovered) {
+std::vector<CertFinding> FindingsOf(const CertEntry& entry, const CertLeaves& leaves,
+                                    const FindingFrame& frame) {
   std::vector<CertFinding> findings;
   if (!entry.in_service) {
     findings.push_back(
-        {LogLevel::kError, "cert_missing",
-         "not in service: " + (entry.refusal.empty() ? std::string("no files") : entry.refusal),
-         CodeOfMissing(entry.refusal)});
+        {LogLevel::kError, "cert_missing", CodeOfMissing(entry.refusal),
+         "not in service: " + (entry.refusal.empty() ? std::string("no files") : entry.refusal)});
     return findings;
   }
-  const tls::Certificate& leaf = entry.in_service->leaf();
-  const std::string sha = leaf.sha256_hex();
-  FindDates(leaf, now, findings);
-  for (const std::string& name : uncovered)
+  FindDates(entry.in_service->leaf(), frame.now, findings);
+  for (const std::string& name : frame.uncovered)
     findings.push_back(
-        {LogLevel::kWarn, "cert_names", "does not cover " + name, FindingCode::kNameMismatch});
-  ChainState state = StateOf(entry.chain);
-  if (state == ChainState::kIncomplete) {
-    std::string text =
-        "the chain is incomplete: the certificate of " + entry.chain.missing_issuer + " is missing";
-    if (!entry.chain.missing_urls.empty()) text += "; it is at " + entry.chain.missing_urls.front();
-    findings.push_back({LogLevel::kError, "cert_incomplete", std::move(text),
-                        FindingCode::kChainMissingIntermediate});
-  } else if (state == ChainState::kUnknownRoot) {
-    findings.push_back({LogLevel::kInfo, "cert_private_root",
-                        "issued below a root that no trust store here has: " +
-                            entry.chain.missing_issuer + "; name it in trust_store",
-                        FindingCode::kRootNotTrusted});
-  }
-  LeafState known = leaves.StateOf(sha);
+        {LogLevel::kWarn, "cert_names", FindingCode::kNameMismatch, "does not cover " + name});
+  FindChain(entry, frame, findings);
+  LeafState known = leaves.StateOf(ShaOf(entry.in_service));
   if (known.revocation == "revoked")
     findings.push_back(
-        {LogLevel::kError, "cert_revoked", "revoked (" + known.why + ")", FindingCode::kRevoked});
-  if (leaf.has_must_staple() && !leaves.StapleOf(sha)) {
-    const char* why = leaf.ocsp_urls().empty() ? "and names no OCSP responder"
-                      : !is_ocsp_enabled       ? "and [ocsp] enabled is false"
-                                               : "and there is no good OCSP response yet";
-    const FindingCode code = leaf.ocsp_urls().empty() ? FindingCode::kMustStapleWithoutResponder
-                             : !is_ocsp_enabled       ? FindingCode::kMustStapleOcspOff
-                                                      : FindingCode::kMustStapleWithoutStaple;
-    findings.push_back(
-        {LogLevel::kError, "cert_must_staple", fmt::format("is must-staple, {}", why), code});
-  }
+        {LogLevel::kError, "cert_revoked", FindingCode::kRevoked, "revoked (" + known.why + ")"});
+  FindStaple(entry, leaves, frame.is_ocsp_enabled, findings);
   return findings;
 }
 
@@ -170,6 +198,14 @@ CertificateStatus StatusOf(const CertEntry& entry, const CertLeaves& leaves, boo
     status.dropped.push_back(
         fmt::format("{}: {}", dropped.certificate->subject(), ToString(dropped.reason)));
   status.missing_issuer = entry.chain.missing_issuer;
+  for (const auto& one : entry.in_service->long_chain())
+    status.long_chain.push_back(one->subject());
+  for (const tls::ChainProof& proof : entry.proofs) {
+    status.clients.push_back(
+        {proof.profile->name(), proof.profile->client(), proof.verdict.is_accepted,
+         proof.is_by_long,
+         proof.verdict.is_accepted ? "" : proof.verdict.subject + ": " + proof.verdict.reason});
+  }
   if (auto staple = leaves.StapleOf(sha)) {
     status.staple = "good until " + FormatIso8601(staple->next_update);
     status.staple_next_update = staple->next_update;

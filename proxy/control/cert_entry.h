@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,7 @@ struct CertEntry {
   tls::BundlePtr in_service;  // null: none; with the staple that was published last
   tls::Chain chain;
   tls::CertificatePtr issuer;
+  std::vector<tls::ChainProof> proofs;  // of what is in service
   WallTime since{};
   uint64_t swaps = 0;
   std::vector<std::string> files;
@@ -55,7 +57,8 @@ struct CertSource {
   std::vector<std::string> watch;
   std::vector<std::unique_ptr<CertEntry>> entries;
   bool needs_reading = true, is_reload = false, is_forced = false;
-  bool needs_retry = false;  // soon, without an event
+  bool needs_retry = false;     // soon, without an event
+  std::set<std::string> wants;  // certificates (SHA-256) whose issuer is looked for by AIA
 
   bool IsSameAs(const std::string& other_site, const config::CertificateSource& other) const {
     return site == other_site && config.path == other.path &&
@@ -76,22 +79,29 @@ void ForEachEntry(const CertSources& sources, Function function) {
 struct CertFinding {
   LogLevel level;
   const char* event;  // "cert_expires"
-  std::string text;   // "expires in 3 days, on …"
   FindingCode code;   // as `check` and `doctor` say it
+  std::string text;   // "expires in 3 days, on …"
 };
 
 // Why a site has no certificate at all: `refusal` is CertEntry's.
 FindingCode CodeOfMissing(std::string_view refusal);
+// What FindingsOf asks besides the entry itself.
+struct FindingFrame {
+  WallTime now;
+  bool is_ocsp_enabled = false;
+  std::vector<std::string> uncovered;  // names of the site that none of its certificates covers
+  // Of a missing issuer: whether it is on its way, and how that stands ("fetching it failed: …").
+  bool is_issuer_under_way = false;
+  std::string issuer_state;
+};
 
 std::string ShaOf(const tls::BundlePtr& bundle);  // hex, of the leaf; "" of null
 CertificateView ViewOf(const CertEntry& entry, const tls::BundlePtr& bundle,
                        const tls::CertificatePtr& issuer);
 SwapSide SideOf(const tls::BundlePtr& bundle, const tls::Chain& chain, const LeafState& state);
 
-// `uncovered`: names of the site that none of its certificates covers.
-std::vector<CertFinding> FindingsOf(const CertEntry& entry, const CertLeaves& leaves, WallTime now,
-                                    bool is_ocsp_enabled,
-                                    const std::vector<std::string>& uncovered);
+std::vector<CertFinding> FindingsOf(const CertEntry& entry, const CertLeaves& leaves,
+                                    const FindingFrame& frame);
 CertificateStatus StatusOf(const CertEntry& entry, const CertLeaves& leaves, bool is_ocsp_enabled,
                            const std::vector<CertFinding>& findings);
 

@@ -39,7 +39,10 @@ class Manager final : public CertManager {
   void CallReady();
   std::vector<std::string> UncoveredBy(const CertEntry& entry) const;
   std::vector<CertFinding> Findings(const CertEntry& entry) const;
-  void LogFindings(CertEntry& entry, std::string_view only_event);
+  // A start, a swap and once a day tell all; what is wrong with a chain is told every hour.
+  enum class Telling { kAll, kHourly, kExpired };
+  static bool IsTold(const CertFinding& finding, Telling telling);
+  void LogFindings(CertEntry& entry, Telling telling);
   void Tick();
   void StartTick();
 
@@ -74,7 +77,8 @@ Manager::Manager(CertManagerOptions options)
                [this] { ScheduleUpdate(); },
                [this](CertSource& source, std::vector<FoundCertificate> found) {
                  swapper_.TakeReading(source, std::move(found), reader_.context());
-               }}),
+               },
+               options_.fetcher, options_.state}),
       wait_(options_.loop, [this] { CallReady(); }),
       tick_(options_.loop, [this] { Tick(); }) {}
 
@@ -156,7 +160,7 @@ void Manager::Update() {
   swapper_.CheckPending(sources_);
   KeepLeaves();
   publisher_.Publish(*snapshot_);
-  for (CertEntry* entry : swapper_.TakeFresh()) LogFindings(*entry, "");
+  for (CertEntry* entry : swapper_.TakeFresh()) LogFindings(*entry, Telling::kAll);
   StartTick();
   // What was reported meanwhile has been looked at, except by whoever waits for the start.
   if (ready_ && !IsReadyAwaited()) CallReady();
@@ -208,14 +212,33 @@ std::vector<std::string> Manager::UncoveredBy(const CertEntry& entry) const {
 }
 
 std::vector<CertFinding> Manager::Findings(const CertEntry& entry) const {
-  return FindingsOf(entry, leaves_, options_.clock.Wall(), IsOcspEnabled(), UncoveredBy(entry));
+  FindingFrame frame{options_.clock.Wall(), IsOcspEnabled(), UncoveredBy(entry), false, {}};
+  if (!entry.chain.certificates.empty()) {
+    const std::string last = entry.chain.certificates.back()->sha256_hex();
+    frame.is_issuer_under_way = reader_.issuers().StateOf(last) == IssuerFetcher::State::kUnderWay;
+    frame.issuer_state = reader_.issuers().Describe(last);
+  }
+  return FindingsOf(entry, leaves_, frame);
 }
 
-// `only_event`: just that one; "" = all.
-void Manager::LogFindings(CertEntry& entry, std::string_view only_event) {
+bool Manager::IsTold(const CertFinding& finding, Telling telling) {
+  const std::string_view event = finding.event;
+  const bool is_of_dates = event == "cert_expires" || event == "cert_expired";
+  switch (telling) {
+    case Telling::kAll:
+      return true;
+    case Telling::kHourly:
+      return finding.level == LogLevel::kError && !is_of_dates;
+    case Telling::kExpired:
+      return event == "cert_expired";
+  }
+  return false;
+}
+
+void Manager::LogFindings(CertEntry& entry, Telling telling) {
   for (const CertFinding& finding : Findings(entry)) {
     std::string_view event = finding.event;
-    if (!only_event.empty() && event != only_event) continue;
+    if (!IsTold(finding, telling)) continue;
     if (event == "cert_private_root" && std::exchange(entry.is_unknown_root_told, true)) continue;
     if (event == "cert_expired") entry.is_expiry_told = true;
     GENKAN_LOG(finding.level, event, "site={} name={} code={} {}", entry.site, entry.name,
@@ -230,10 +253,10 @@ void Manager::Tick() {
   const bool is_daily = is_hourly && ++hours_ % kHoursOfDay == 0;
   if (is_hourly) next_hour_ = options_.loop.now() + kHour;
   ForEachEntry(sources_, [&](const CertSource&, CertEntry& entry) {
-    if (is_daily) return LogFindings(entry, "");
-    if (is_hourly) LogFindings(entry, "cert_incomplete");
+    if (is_daily) return LogFindings(entry, Telling::kAll);
+    if (is_hourly) LogFindings(entry, Telling::kHourly);
     if (entry.in_service && entry.in_service->leaf().not_after() <= now && !entry.is_expiry_told)
-      LogFindings(entry, "cert_expired");
+      LogFindings(entry, Telling::kExpired);
   });
   for (auto& source : sources_) {
     // What was refused may be better than what is in service by now.

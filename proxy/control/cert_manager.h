@@ -30,6 +30,14 @@ struct CertificateStatus {
   std::vector<std::string> chain;     // subjects, leaf first, as sent
   std::vector<std::string> dropped;   // "CN=…: expired"
   std::string missing_issuer;
+  std::vector<std::string> long_chain;  // of chain = "by_client": what some clients get instead
+  struct Client {
+    std::string profile, client;  // "openssl_1_0", "OpenSSL 1.0.x (CentOS 6 and 7 …)"
+    bool is_accepted = false;
+    bool is_by_long = false;  // the long chain alone
+    std::string reason;       // "CN=R3: certificate has expired"
+  };
+  std::vector<Client> clients;  // what the trust profiles say
   std::string staple;                 // "good until …", "none", "waiting", "not offered by the CA"
   WallTime staple_next_update{};
   std::string revocation = "unknown", revocation_why;  // good / revoked / unknown

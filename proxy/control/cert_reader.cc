@@ -1,6 +1,7 @@
 #include "proxy/control/cert_reader.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "proxy/base/log.h"
@@ -19,43 +20,43 @@ CertReader::CertReader(Options options)
       watcher_(
           options_.loop, [this](const std::vector<std::string>& paths) { OnFiles(paths); }, {},
           options_.view),
-      retry_(options_.loop, [this] {
-        for (auto& source : options_.sources) source->needs_reading |= source->needs_retry;
-        options_.on_due();
-      }) {}
+      retry_(options_.loop,
+             [this] {
+               for (auto& source : options_.sources) source->needs_reading |= source->needs_retry;
+               options_.on_due();
+             }),
+      issuers_({options_.loop, options_.fetcher, options_.state, options_.clock,
+                [this](const std::string& sha256) { OnIssuer(sha256); }}) {}
 
 bool CertReader::LoadContext(const config::Certificates& wanted, bool again) {
   if (has_context_ && !again && !is_pool_dirty_ && wanted.trust_store == trust_store_ &&
-      wanted.pool == pool_)
+      wanted.trust_profiles == trust_profiles_ && wanted.pool == pool_ && wanted.aia == uses_aia_)
     return false;
-  if (!has_context_ || again || wanted.trust_store != trust_store_) {
-    auto roots = tls::LoadTrustStore(wanted.trust_store);
-    if (roots) {
-      context_.roots = *std::move(roots);
-      LoadProfiles();
-    } else {
-      LOG_ERROR("trust_store", "error=\"{}\" going on with {} roots", roots.error().detail,
-                context_.roots.size());
-    }
-  }
+  if (!has_context_ || again || wanted.trust_store != trust_store_ ||
+      wanted.trust_profiles != trust_profiles_)
+    LoadTrust(wanted);
   std::vector<std::string> problems;
-  context_.pool = ReadExtraPool(wanted.pool, options_.files, problems);
+  extra_pool_ = ReadExtraPool(wanted.pool, options_.files, problems);
+  uses_aia_ = wanted.aia;
+  FillPool();
   for (const std::string& problem : problems) LOG_WARN("certificate_pool", "error=\"{}\"", problem);
-  trust_store_ = wanted.trust_store;
   pool_ = wanted.pool;
   has_context_ = true;
   is_pool_dirty_ = false;
   return true;
 }
 
-void CertReader::LoadProfiles() {
-  auto profiles = tls::LoadTrustProfiles("builtin", context_.roots);
-  if (profiles) {
-    context_.profiles = *std::move(profiles);
-  } else {
-    LOG_ERROR("trust_profiles", "error=\"{}\" going on with {}", profiles.error().detail,
-              context_.profiles.size());
-  }
+void CertReader::LoadTrust(const config::Certificates& wanted) {
+  auto roots = tls::LoadTrustStore(wanted.trust_store);
+  if (!roots)
+    LOG_ERROR("trust_store", "error=\"{}\" going on with {} roots", roots.error().detail,
+              context_.roots.size());
+  Status set =
+      SetTrust(roots ? *std::move(roots) : context_.roots, wanted.trust_profiles, context_);
+  if (!set)
+    LOG_ERROR("trust_profiles", "error=\"{}\" going on without a proof", set.error().detail);
+  trust_store_ = wanted.trust_store;
+  trust_profiles_ = wanted.trust_profiles;
 }
 
 void CertReader::OnFiles(const std::vector<std::string>& paths) {
@@ -94,6 +95,7 @@ void CertReader::ReadFlagged(const config::Certificates& wanted) {
     if (source->needs_reading) Read(*source);
     needs_retry |= source->needs_retry;
   }
+  KeepWanted();
   if (!needs_retry) {
     retry_.Cancel();
   } else if (!retry_.is_running()) {
@@ -104,11 +106,46 @@ void CertReader::ReadFlagged(const config::Certificates& wanted) {
 void CertReader::Read(CertSource& source) {
   context_.now = options_.clock.Wall();
   SourceReading reading = ReadSource(source.config, options_.files, context_);
+  for (int i = 0; i < IssuerFetcher::kMaxHops && WantIssuers(source, reading.certificates); ++i)
+    reading = ReadSource(source.config, options_.files, context_);
   source.needs_retry =
       std::any_of(reading.certificates.begin(), reading.certificates.end(),
                   [](const FoundCertificate& found) { return found.may_be_half_written; });
   options_.on_reading(source, std::move(reading.certificates));
   source.needs_reading = source.is_reload = source.is_forced = false;
+}
+
+// Asks for what these chains lack. True where some of it was on the disk, for another reading.
+bool CertReader::WantIssuers(CertSource& source, const std::vector<FoundCertificate>& found) {
+  source.wants.clear();
+  if (!uses_aia_) return false;
+  bool has_more = false;
+  for (const FoundCertificate& one : found) {
+    if (!one.bundle || one.chain.is_complete || one.chain.missing_urls.empty()) continue;
+    const tls::CertificatePtr& last = one.chain.certificates.back();
+    source.wants.insert(last->sha256_hex());
+    has_more |= issuers_.Want(last);
+  }
+  if (has_more) FillPool();
+  return has_more;
+}
+
+void CertReader::OnIssuer(const std::string& sha256) {
+  FillPool();
+  for (auto& source : options_.sources) source->needs_reading |= source->wants.contains(sha256);
+  options_.on_due();
+}
+
+void CertReader::KeepWanted() {
+  std::set<std::string> wanted;
+  for (const auto& source : options_.sources)
+    wanted.insert(source->wants.begin(), source->wants.end());
+  issuers_.Keep(wanted);
+}
+
+void CertReader::FillPool() {
+  context_.pool = extra_pool_;
+  context_.pool.insert(context_.pool.end(), issuers_.known().begin(), issuers_.known().end());
 }
 
 }  // namespace genkan::control

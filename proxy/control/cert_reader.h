@@ -9,6 +9,7 @@
 
 #include "proxy/control/cert_entry.h"
 #include "proxy/control/certificate_source.h"
+#include "proxy/control/issuer_fetcher.h"
 #include "proxy/event/event_loop.h"
 #include "proxy/event/file_watcher.h"
 #include "proxy/event/timer.h"
@@ -26,6 +27,9 @@ class CertReader {
     // Some source needs to be read: ReadFlagged is wanted soon.
     std::function<void()> on_due;
     std::function<void(CertSource&, std::vector<FoundCertificate>)> on_reading;
+    // For what only the address in a certificate has (AIA).
+    Fetcher& fetcher;
+    StateDir& state;
   };
 
   explicit CertReader(Options options);
@@ -36,21 +40,29 @@ class CertReader {
   // Watches what is to be watched, then reads what needs it.
   void ReadFlagged(const config::Certificates& wanted);
   const CertificateContext& context() const { return context_; }
+  const IssuerFetcher& issuers() const { return issuers_; }
 
  private:
-  void LoadProfiles();
   void OnFiles(const std::vector<std::string>& paths);
+  void LoadTrust(const config::Certificates& wanted);
   void WatchFiles();
   void Read(CertSource& source);
+  bool WantIssuers(CertSource& source, const std::vector<FoundCertificate>& found);
+  void OnIssuer(const std::string& sha256);
+  void KeepWanted();
+  void FillPool();
 
   Options options_;
   CertificateContext context_;
-  std::string trust_store_;
+  std::string trust_store_, trust_profiles_;
   std::vector<std::string> pool_;
+  std::vector<tls::CertificatePtr> extra_pool_;  // context_.pool without what was fetched
+  bool uses_aia_ = false;
   bool has_context_ = false, is_pool_dirty_ = false;
   event::FileWatcher watcher_;
   std::vector<std::string> watched_;
   event::Timer retry_;
+  IssuerFetcher issuers_;
 };
 
 }  // namespace genkan::control

@@ -188,6 +188,7 @@ void CertSwapper::Consider(const CertSource& source, CertEntry& entry, FoundCert
       entry.pending.reset();
       entry.files = std::move(found.files);
       entry.chain = std::move(found.chain);
+      entry.proofs = std::move(found.proofs);
       if (found.issuer) entry.issuer = found.issuer;
       if (problem.empty()) entry.refusal.clear();
       break;
@@ -274,6 +275,7 @@ void CertSwapper::PutInService(CertEntry& entry, FoundCertificate found,
                                const std::string& objection, bool is_forced) {
   tls::BundlePtr before = std::exchange(entry.in_service, found.bundle);
   entry.chain = std::move(found.chain);
+  entry.proofs = std::move(found.proofs);
   entry.issuer = std::move(found.issuer);
   entry.files = std::move(found.files);
   entry.since = options_.clock.Wall();

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <set>
@@ -115,28 +116,51 @@ struct ReadFile {
   std::string error;  // it could not be read
 };
 
-ReadFile ReadOne(const std::string& path, FileAccess& files) {
+ReadFile ReadOne(const std::string& path, FileAccess& files, std::string_view password) {
   ReadFile file{path, {}, {}};
   auto bytes = files.Read(path, tls::kMaxPoolBytes);
   if (!bytes) {
     file.error = bytes.error().detail;
   } else {
-    file.pool = tls::ReadPool(*bytes, path);
+    file.pool = tls::ReadPool(*bytes, path, password);
   }
   return file;
 }
 
-std::vector<ReadFile> ReadAll(const std::vector<std::string>& paths, FileAccess& files) {
-  std::vector<ReadFile> read;
-  for (const std::string& path : paths) read.push_back(ReadOne(path, files));
-  return read;
+// The first line of the file, or what the variable holds. Text for OpenSSL: of the bytes before a
+// NUL.
+Result<std::string> PasswordOf(const config::CertificateSource& source, FileAccess& files) {
+  if (!source.password_env.empty()) {
+    const char* value = std::getenv(source.password_env.c_str());
+    if (value == nullptr)
+      return Fail(ErrorCode::kNotFound, "password_env: the environment has no {}",
+                  source.password_env);
+    return std::string(value);
+  }
+  if (source.password_file.empty()) return std::string();
+  constexpr size_t kMaxBytes = 64 * 1024;
+  auto text = files.Read(source.password_file, kMaxBytes);
+  if (!text) return PassOn(text, "password_file");
+  text->resize(std::min(text->find_first_of("\r\n"), text->size()));
+  if (text->empty())
+    return Fail(ErrorCode::kInvalid, "password_file: {}: no password in its first line",
+                source.password_file);
+  return std::move(*text);
 }
 
 // One reading of one set of files: where the leaf and the key are looked for, and what may complete
 // the chain.
 class Finder {
  public:
-  Finder(FileAccess& files, const CertificateContext& context) : files_(files), context_(context) {}
+  Finder(FileAccess& files, const CertificateContext& context,
+         const config::CertificateSource& source, std::string password)
+      : files_(files),
+        context_(context),
+        choice_(tls::ChainChoiceOf(source.chain)),
+        password_(std::move(password)) {}
+  ~Finder() { OPENSSL_cleanse(password_.data(), password_.size()); }
+  Finder(const Finder&) = delete;
+  Finder& operator=(const Finder&) = delete;
 
   void FromPath(const std::string& path, bool is_match, SourceReading& reading);
   void FromTable(const std::string& certificate, const std::string& key, SourceReading& reading);
@@ -156,9 +180,17 @@ class Finder {
   static FoundCertificate Bad(std::string name, const std::vector<ReadFile>& read,
                               std::string error, bool may_be_half_written);
   std::vector<ReadFile> Beside(const std::string& path);
+  ReadFile ReadOne(const std::string& path) { return control::ReadOne(path, files_, password_); }
+  std::vector<ReadFile> ReadAll(const std::vector<std::string>& paths) {
+    std::vector<ReadFile> read;
+    for (const std::string& path : paths) read.push_back(ReadOne(path));
+    return read;
+  }
 
   FileAccess& files_;
   const CertificateContext& context_;
+  tls::ChainChoice choice_;
+  std::string password_;
 };
 
 // Unreadable files, then broken ones.
@@ -244,15 +276,19 @@ FoundCertificate Finder::Found(std::string name, const Material& material,
   FoundCertificate found;
   found.name = std::move(name);
   for (const ReadFile& file : material.given) found.files.push_back(file.path);
-  found.chain = tls::ChainBuilder::Build({leaf, pool, context_.roots, context_.now, {}});
-  found.issuer = IssuerOf(found.chain, pool, context_.roots);
+  const auto& anchors = context_.anchors.empty() ? context_.roots : context_.anchors;
+  tls::ChainInput input{leaf, pool, anchors, context_.now, {}, choice_};
+  if (!context_.profiles.empty()) input.score = tls::ScoreBy(context_.profiles, context_.now);
+  found.chain = tls::ChainBuilder::Build(input);
+  found.issuer = IssuerOf(found.chain, pool, anchors);
   // Only what was handed over for this certificate: of what lies beside, most is for others.
   std::set<std::string> handed_over;
   for (size_t i = 0; i < given; ++i) handed_over.insert(pool[i]->sha256());
   std::erase_if(found.chain.dropped, [&](const tls::DroppedCertificate& dropped) {
     return !handed_over.contains(dropped.certificate->sha256());
   });
-  auto bundle = tls::CertificateBundle::Make(found.chain.certificates, key);
+  auto bundle = tls::CertificateBundle::Make(found.chain.certificates, key,
+                                             found.chain.long_certificates);
   if (!bundle) {
     found.error = fmt::format("{}: {}", key_path, bundle.error().detail);
     return found;
@@ -279,7 +315,7 @@ std::vector<ReadFile> Finder::Beside(const std::string& path) {
   std::sort(list->begin(), list->end(),
             [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
   if (list->size() > kMaxFiles) list->resize(kMaxFiles);
-  return ReadAll(*list, files_);
+  return ReadAll(*list);
 }
 
 void Finder::FromDirectory(const std::string& path, SourceReading& reading) {
@@ -293,7 +329,7 @@ void Finder::FromDirectory(const std::string& path, SourceReading& reading) {
   std::stable_partition(list->begin(), list->end(),
                         [](const std::string& file) { return BaseName(file) == "privkey.pem"; });
   if (list->size() > kMaxFiles) list->resize(kMaxFiles);
-  Material material{ReadAll(*list, files_), {}};
+  Material material{ReadAll(*list), {}};
 
   struct Key {
     tls::PrivateKeyPtr key;
@@ -350,7 +386,7 @@ void Finder::FromDirectory(const std::string& path, SourceReading& reading) {
 }
 
 void Finder::FromFile(const std::string& path, bool is_match, SourceReading& reading) {
-  Material material{{ReadOne(path, files_)}, {}};
+  Material material{{ReadOne(path)}, {}};
   const ReadFile& file = material.given.front();
   if (!file.error.empty()) {
     FoundCertificate bad;
@@ -434,8 +470,8 @@ void Finder::FromTable(const std::string& certificate, const std::string& key,
     FromPath(certificate, false, reading);
     return;
   }
-  Material material{{ReadOne(certificate, files_)}, {}};
-  ReadFile key_file = ReadOne(key, files_);
+  Material material{{ReadOne(certificate)}, {}};
+  ReadFile key_file = ReadOne(key);
   std::vector<ReadFile> both = {material.given.front(), key_file};
   if (key_file.pool.keys.empty()) {
     reading.certificates.push_back(
@@ -506,6 +542,7 @@ std::vector<std::string> WatchPathsOf(const config::CertificateSource& source, F
   if (source.path.empty()) {
     if (!source.certificate.empty()) AddWithDirectory(paths, source.certificate);
     if (!source.key.empty()) AddWithDirectory(paths, source.key);
+    if (!source.password_file.empty()) AddWithDirectory(paths, source.password_file);
     return paths;
   }
   std::string path = WithoutSlash(source.path);
@@ -538,7 +575,7 @@ std::vector<tls::CertificatePtr> ReadExtraPool(const std::vector<std::string>& p
   std::vector<tls::CertificatePtr> certificates;
   std::set<std::string> seen;
   auto add = [&](const std::string& path) {
-    ReadFile file = ReadOne(path, files);
+    ReadFile file = ReadOne(path, files, {});
     if (!file.error.empty()) problems.push_back(file.error);
     problems.insert(problems.end(), file.pool.problems.begin(), file.pool.problems.end());
     for (const auto& one : file.pool.certificates) {
@@ -562,7 +599,16 @@ SourceReading ReadSource(const config::CertificateSource& source, FileAccess& fi
                          const CertificateContext& context) {
   SourceReading reading;
   reading.watch = WatchPathsOf(source, files);
-  Finder finder(files, context);
+  auto password = PasswordOf(source, files);
+  if (!password) {
+    FoundCertificate none;
+    none.name = source.path.empty() ? source.certificate : BaseName(source.path);
+    none.error = password.error().detail;
+    none.may_be_half_written = true;
+    reading.certificates.push_back(std::move(none));
+    return reading;
+  }
+  Finder finder(files, context, source, *std::move(password));
   if (source.path.empty()) {
     finder.FromTable(source.certificate, source.key, reading);
   } else if (!IsGlob(source)) {
@@ -577,7 +623,23 @@ SourceReading ReadSource(const config::CertificateSource& source, FileAccess& fi
     none.error = fmt::format("{}: no certificate matches", source.path);
     reading.certificates.push_back(std::move(none));
   }
+  for (FoundCertificate& found : reading.certificates) ProveFound(found, context);
   return reading;
+}
+
+void ProveFound(FoundCertificate& found, const CertificateContext& context) {
+  if (!found.bundle) return;
+  found.proofs = tls::ProveChain(context.profiles, found.chain.certificates,
+                                 found.chain.long_certificates, context.now);
+}
+
+Status SetTrust(std::vector<tls::CertificatePtr> roots, const std::string& trust_profiles,
+                CertificateContext& context) {
+  context.roots = std::move(roots);
+  auto profiles = tls::LoadTrustProfiles(trust_profiles, context.roots);
+  context.profiles = profiles ? *profiles : std::vector<tls::TrustProfilePtr>{};
+  context.anchors = tls::AnchorsOf(context.roots, context.profiles);
+  return profiles ? Status() : PassOn(profiles);
 }
 
 }  // namespace genkan::control

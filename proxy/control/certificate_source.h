@@ -9,7 +9,7 @@
 #include "proxy/config/config.h"
 #include "proxy/tls/certificate_bundle.h"
 #include "proxy/tls/chain_builder.h"
-#include "proxy/tls/trust_profile.h"
+#include "proxy/tls/trust_profiles.h"
 
 namespace genkan::control {
 
@@ -27,18 +27,27 @@ std::unique_ptr<FileAccess> MakeDirectFileAccess();
 // A file that is open already; `path` is for the words.
 Result<std::string> ReadOpenFile(int fd, const std::string& path, size_t max_bytes);
 
+// What every reading needs besides the files. Read by several threads at once, changed by none.
 struct CertificateContext {
   std::vector<tls::CertificatePtr> roots;  // trust_store
-  std::vector<tls::TrustProfilePtr> profiles;  // kinds of clients that chains are proved against
-  std::vector<tls::CertificatePtr> pool;   // [certificates] pool
+  std::vector<tls::CertificatePtr> pool;   // [certificates] pool, then what was fetched
+  // Chains are chosen and proved by these; none: neither.
+  std::vector<tls::TrustProfilePtr> profiles;
+  // Of `roots` and of all profiles, as SetTrust gives them; none: `roots`.
+  std::vector<tls::CertificatePtr> anchors;
   WallTime now;
 };
+// Roots and the profiles above them, as [certificates] trust_profiles says. Where that fails, the
+// context has the roots and no profiles.
+Status SetTrust(std::vector<tls::CertificatePtr> roots, const std::string& trust_profiles,
+                CertificateContext& context);
 
 // One certificate found (a glob or a directory with several keys gives several).
 struct FoundCertificate {
   std::string name;         // the lineage's directory name, or the file: stable over renewals
   tls::BundlePtr bundle;    // null: see error
   tls::Chain chain;         // as built; chain.dropped has the reasons
+  std::vector<tls::ChainProof> proofs;  // one a profile; none without a bundle
   tls::CertificatePtr issuer;  // of the leaf, also where it is a root; null where unknown
   std::string error;        // in words with the file: "…/privkey.pem: the key does not match …"
   bool may_be_half_written = false;  // try again soon
@@ -59,6 +68,10 @@ bool IsGlob(const config::CertificateSource& source);
 std::vector<tls::CertificatePtr> ReadExtraPool(const std::vector<std::string>& paths, FileAccess& files,
                                                std::vector<std::string>& problems);
 
+// May run on several threads at once, where `files` may.
 SourceReading ReadSource(const config::CertificateSource& source, FileAccess& files, const CertificateContext& context);
+
+// Fills found.proofs from context.profiles; ReadSource does it by itself.
+void ProveFound(FoundCertificate& found, const CertificateContext& context);
 
 }  // namespace genkan::control

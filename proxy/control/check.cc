@@ -60,7 +60,10 @@ class Checking {
     } else {
       context_.roots = *std::move(roots);
     }
-    auto made = Diagnostician::Make(context_.roots);
+    const std::string& profiles = config_.certificates.trust_profiles;
+    if (Status set = SetTrust(context_.roots, profiles, context_); !set)
+      Note(FindingCode::kTrustStoreUnreadable, Severity::kBroken, profiles, set.error().detail);
+    auto made = Diagnostician::Make(context_.roots, profiles);
     if (made) clients_ = *std::move(made);
   }
 

@@ -1,11 +1,16 @@
 #include "proxy/control/fetcher.h"
 
 #include <curl/curl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+
+#include "proxy/base/text.h"
+#include "proxy/net/address.h"
 
 namespace genkan::control {
 namespace {
@@ -18,6 +23,7 @@ struct Transfer {
   int file = -1;  // the body goes there
   int write_error = 0;
   bool is_too_large = false;
+  bool is_link_local = false;  // an address that was refused
   const std::function<bool()>* is_cancelled = nullptr;
 };
 
@@ -64,6 +70,26 @@ int OnProgress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexc
   return is_cancelled != nullptr && *is_cancelled && (*is_cancelled)() ? 1 : 0;
 }
 
+bool IsLinkLocal(const net::Address& address) {
+  static const auto networks = [] {
+    std::vector<net::Network> list;
+    for (const char* text : {"169.254.0.0/16", "fe80::/10"})
+      list.push_back(net::Network::Parse(text).value());
+    return list;
+  }();
+  return std::any_of(networks.begin(), networks.end(),
+                     [&](const net::Network& network) { return network.Contains(address); });
+}
+
+// Asked for each address that a name resolved to, also after a redirect.
+curl_socket_t OnSocket(void* user, curlsocktype, curl_sockaddr* address) noexcept {
+  if (IsLinkLocal(net::Address::FromSockaddr(&address->addr, address->addrlen))) {
+    static_cast<Transfer*>(user)->is_link_local = true;
+    return CURL_SOCKET_BAD;
+  }
+  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 struct CurlDeleter {
   void operator()(CURL* curl) const noexcept { curl_easy_cleanup(curl); }
 };
@@ -80,7 +106,8 @@ void InitCurlOnce() {
 
 Result<FetchResponse> FetchBlocking(const FetchRequest& request,
                                     const std::function<bool()>& is_cancelled,
-                                    const std::string& unix_socket, int file) {
+                                    const std::string& unix_socket, int file,
+                                    const FetchRules& rules) {
   InitCurlOnce();
   std::unique_ptr<CURL, CurlDeleter> curl(curl_easy_init());
   if (!curl) return Fail(ErrorCode::kInternal, "libcurl gives no handle");
@@ -91,10 +118,11 @@ Result<FetchResponse> FetchBlocking(const FetchRequest& request,
   char error_text[CURL_ERROR_SIZE] = "";
   CURL* handle = curl.get();
   curl_easy_setopt(handle, CURLOPT_URL, request.url.c_str());
-  curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(handle, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+  const char* protocols = rules.is_http_only ? "http" : "http,https";
+  curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, protocols);
+  curl_easy_setopt(handle, CURLOPT_REDIR_PROTOCOLS_STR, protocols);
   curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, request.follows_redirects ? 1L : 0L);
-  curl_easy_setopt(handle, CURLOPT_MAXREDIRS, 10L);
+  curl_easy_setopt(handle, CURLOPT_MAXREDIRS, rules.max_redirects);
   curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout.count()));
   curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, error_text);
@@ -103,6 +131,8 @@ Result<FetchResponse> FetchBlocking(const FetchRequest& request,
   curl_easy_setopt(handle, CURLOPT_WRITEDATA, &transfer);
   curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, &OnHeader);
   curl_easy_setopt(handle, CURLOPT_HEADERDATA, &transfer);
+  curl_easy_setopt(handle, CURLOPT_OPENSOCKETFUNCTION, &OnSocket);
+  curl_easy_setopt(handle, CURLOPT_OPENSOCKETDATA, &transfer);
   curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
   curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, &OnProgress);
   curl_easy_setopt(handle, CURLOPT_XFERINFODATA, &transfer);
@@ -138,6 +168,9 @@ Result<FetchResponse> FetchBlocking(const FetchRequest& request,
   if (code == CURLE_OPERATION_TIMEDOUT)
     return Fail(ErrorCode::kTimeout, "{}: no answer within {} ms{}", request.url,
                 request.timeout.count(), file >= 0 ? ", or too slow" : "");
+  if (code != CURLE_OK && transfer.is_link_local)
+    return Fail(ErrorCode::kPermission, "{}: leads to a link-local address, which is never asked",
+                request.url);
   if (code != CURLE_OK)
     return Fail(ErrorCode::kIo, "{}: {}", request.url,
                 error_text[0] != '\0' ? error_text : curl_easy_strerror(code));
@@ -158,18 +191,19 @@ Fetcher::Fetcher(event::EventLoop& loop, event::BlockingPool& pool)
 
 Fetcher::~Fetcher() { shared_->is_cancelled.store(true); }
 
-void Fetcher::Fetch(FetchRequest request, Done done) {
-  FetchToFile(std::move(request), nullptr, std::move(done));
+void Fetcher::Fetch(FetchRequest request, FetchRules rules, Done done) {
+  waiting_.push_back({std::move(request), rules, nullptr, std::move(done)});
+  StartNext();
 }
 
 void Fetcher::FetchToFile(FetchRequest request, std::shared_ptr<const net::Fd> file, Done done) {
-  waiting_.push_back({std::move(request), std::move(file), std::move(done)});
+  waiting_.push_back({std::move(request), {}, std::move(file), std::move(done)});
   StartNext();
 }
 
 void Fetcher::StartNext() {
   while (under_way_ < kMaxUnderWay && !waiting_.empty()) {
-    auto [request, file, done] = std::move(waiting_.front());
+    auto [request, rules, file, done] = std::move(waiting_.front());
     waiting_.pop_front();
     ++under_way_;
     auto finish = [this, shared = shared_, done = std::move(done)](Result<FetchResponse> result) {
@@ -179,11 +213,11 @@ void Fetcher::StartNext() {
       StartNext();
     };
     bool is_queued = pool_.Submit([&loop = loop_, shared = shared_, request = std::move(request),
-                                   file = std::move(file), finish]() mutable {
+                                   rules = rules, file = std::move(file), finish]() mutable {
       if (shared->is_cancelled.load()) return;
       auto result = FetchBlocking(
           request, [&shared] { return shared->is_cancelled.load(); }, {},
-          file != nullptr ? file->get() : -1);
+          file != nullptr ? file->get() : -1, rules);
       loop.Post([finish, result = std::move(result)]() mutable { finish(std::move(result)); });
     });
     if (!is_queued) {

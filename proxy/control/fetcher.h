@@ -14,6 +14,13 @@
 
 namespace genkan::control {
 
+// What a fetch may do besides what its request says. Link-local addresses are never connected to,
+// also where a name or a redirect leads there: clouds keep their metadata behind them.
+struct FetchRules {
+  bool is_http_only = false;  // http alone, also in redirects
+  long max_redirects = 10;
+};
+
 class Fetcher {
  public:
   using Done = std::function<void(Result<FetchResponse>)>;
@@ -23,7 +30,8 @@ class Fetcher {
   ~Fetcher();
 
   // `done` is called on the control thread, later.
-  void Fetch(FetchRequest request, Done done);
+  void Fetch(FetchRequest request, Done done) { Fetch(std::move(request), {}, std::move(done)); }
+  void Fetch(FetchRequest request, FetchRules rules, Done done);
   // The body goes into `file` as it comes, and the response has none. Given up also below 1 kB a
   // second for 30 s.
   void FetchToFile(FetchRequest request, std::shared_ptr<const net::Fd> file, Done done);
@@ -39,6 +47,7 @@ class Fetcher {
   std::shared_ptr<Shared> shared_;
   struct Waiting {
     FetchRequest request;
+    FetchRules rules;
     std::shared_ptr<const net::Fd> file;  // null: into the response
     Done done;
   };
@@ -51,6 +60,7 @@ class Fetcher {
 // for the body, -1: into the response.
 Result<FetchResponse> FetchBlocking(const FetchRequest& request,
                                     const std::function<bool()>& is_cancelled = {},
-                                    const std::string& unix_socket = {}, int file = -1);
+                                    const std::string& unix_socket = {}, int file = -1,
+                                    const FetchRules& rules = {});
 
 }  // namespace genkan::control

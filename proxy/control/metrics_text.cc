@@ -3,6 +3,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <chrono>
 #include <set>
 
@@ -181,6 +182,13 @@ void AddCertificates(Families& families, const RunStatus& status) {
   add(MetricType::Gauge, "genkan_certificate_refused",
       "1 while newer files are there that are not taken.",
       [](const Certificate& c) { return c.last_refusal.empty() ? 0.0 : 1.0; });
+  add(MetricType::Gauge, "genkan_certificate_clients_refusing",
+      "Kinds of clients (trust profiles) that refuse the chain.",
+      [](const Certificate& c) -> std::optional<double> {
+        if (!c.is_in_service || c.clients.empty()) return std::nullopt;
+        return static_cast<double>(std::count_if(c.clients.begin(), c.clients.end(),
+                                                 [](const auto& one) { return !one.is_accepted; }));
+      });
   MetricFamily& revocation =
       families.Begin(MetricType::Gauge, "genkan_certificate_revocation_state",
                      "1 at the state that is known: good, revoked or unknown.");

@@ -47,6 +47,15 @@ Json CertificateJson(const CertificateStatus& certificate, WallTime now) {
   json["refused_last_at"] = TimeOrNull(certificate.refused_last_at);
   json["findings"] = certificate.findings;
   json["finding_codes"] = certificate.finding_codes;
+  json["long_chain"] = certificate.long_chain;
+  json["clients"] = Json::array();
+  for (const CertificateStatus::Client& client : certificate.clients) {
+    json["clients"].push_back({{"profile", client.profile},
+                               {"client", client.client},
+                               {"accepted", client.is_accepted},
+                               {"by_long_chain", client.is_by_long},
+                               {"reason", client.reason}});
+  }
   return json;
 }
 

@@ -89,6 +89,9 @@ void AddCertificate(std::string& html, const CertificateStatus& certificate, Wal
                                   ? std::string()
                                   : ": missing " + EscapeHtml(certificate.missing_issuer));
     html += "</td></tr>";
+    for (const CertificateStatus::Client& client : certificate.clients) {
+      if (!client.is_accepted) AddRow(html, "refused by", client.client + ": " + client.reason);
+    }
     AddRow(html, "staple", certificate.staple);
     AddRow(html, "revocation",
            certificate.revocation_why.empty()

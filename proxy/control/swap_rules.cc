@@ -12,8 +12,11 @@ constexpr auto kShortTime = std::chrono::hours(24);
 constexpr Seconds kSkew{300};
 
 bool IsSame(const SwapSide& a, const SwapSide& b) {
-  return std::equal(a.chain.begin(), a.chain.end(), b.chain.begin(), b.chain.end(),
-                    [](const auto& x, const auto& y) { return x->sha256() == y->sha256(); });
+  const auto is_equal = [](const auto& one, const auto& other) {
+    return std::equal(one.begin(), one.end(), other.begin(), other.end(),
+                      [](const auto& x, const auto& y) { return x->sha256() == y->sha256(); });
+  };
+  return is_equal(a.chain, b.chain) && is_equal(a.long_chain, b.long_chain);
 }
 
 // Names that the site needs, that the one in service covers and the candidate does not.

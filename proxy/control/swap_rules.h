@@ -21,7 +21,7 @@ ChainState StateOf(const tls::Chain& chain);
 
 struct SwapSide {
   tls::CertificatePtr leaf;  // null: nothing is in service
-  std::vector<tls::CertificatePtr> chain;
+  std::vector<tls::CertificatePtr> chain, long_chain;
   ChainState chain_state = ChainState::kComplete;
   bool is_revoked = false;
   bool must_renew = false;  // the authority says so (ARI)

@@ -270,6 +270,14 @@ Status Certificate::Fill() {
   return {};
 }
 
+std::string CanonicalNameOf(std::string_view der) {
+  const ErrorQueueGuard guard;
+  const auto* at = reinterpret_cast<const unsigned char*>(der.data());
+  const OpensslPtr<X509_NAME, X509_NAME_free> name(
+      d2i_X509_NAME(nullptr, &at, static_cast<long>(der.size())));
+  return name ? CanonicalName(name.get()) : std::string();
+}
+
 std::string Certificate::sha256_hex() const { return HexEncode(AsBytes(sha256_)); }
 std::string Certificate::subject() const { return ReadableName(X509_get_subject_name(x509())); }
 std::string Certificate::issuer() const { return ReadableName(X509_get_issuer_name(x509())); }

@@ -71,6 +71,9 @@ class Certificate {
   std::vector<std::string> names_, ca_issuer_urls_, ocsp_urls_, crl_urls_;
 };
 
+// A DER distinguished name as subject_der() has it; "" where it is none.
+std::string CanonicalNameOf(std::string_view der);
+
 // A private key. Immutable, any thread.
 class PrivateKey {
  public:

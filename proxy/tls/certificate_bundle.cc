@@ -9,11 +9,23 @@ namespace genkan::tls {
 
 CertificateBundle::~CertificateBundle() = default;
 
-Result<BundlePtr> CertificateBundle::Make(std::vector<CertificatePtr> chain, PrivateKeyPtr key) {
+CertificateBundle::Stack CertificateBundle::IntermediatesOf(
+    const std::vector<CertificatePtr>& chain) {
+  Stack stack(sk_X509_new_reserve(nullptr, static_cast<int>(chain.size())));
+  for (size_t i = 1; stack && i < chain.size(); ++i) sk_X509_push(stack.get(), chain[i]->x509());
+  return stack;
+}
+
+Result<BundlePtr> CertificateBundle::Make(std::vector<CertificatePtr> chain, PrivateKeyPtr key,
+                                          std::vector<CertificatePtr> long_chain) {
   if (chain.empty()) return Fail(ErrorCode::kInvalid, "no certificate");
-  for (const CertificatePtr& certificate : chain) {
-    if (!certificate) return Fail(ErrorCode::kInternal, "a gap in the chain");
+  for (const auto* list : {&chain, &long_chain}) {
+    for (const CertificatePtr& certificate : *list) {
+      if (!certificate) return Fail(ErrorCode::kInternal, "a gap in the chain");
+    }
   }
+  if (!long_chain.empty() && long_chain.front() != chain.front())
+    return Fail(ErrorCode::kInternal, "the long chain is of another leaf");
   const Certificate& leaf = *chain.front();
   if (!key || key->get() == nullptr) {
     return Fail(ErrorCode::kInvalid, "no private key for {}", leaf.subject());
@@ -24,12 +36,12 @@ Result<BundlePtr> CertificateBundle::Make(std::vector<CertificatePtr> chain, Pri
   }
   const ErrorQueueGuard guard;
   std::shared_ptr<CertificateBundle> bundle(new CertificateBundle());
-  bundle->intermediates_.reset(sk_X509_new_reserve(nullptr, static_cast<int>(chain.size())));
-  if (!bundle->intermediates_) return Fail(ErrorCode::kInternal, "no memory for the chain");
-  for (size_t i = 1; i < chain.size(); ++i) {
-    sk_X509_push(bundle->intermediates_.get(), chain[i]->x509());
-  }
+  bundle->intermediates_ = IntermediatesOf(chain);
+  if (!long_chain.empty()) bundle->long_intermediates_ = IntermediatesOf(long_chain);
+  if (!bundle->intermediates_ || (!long_chain.empty() && !bundle->long_intermediates_))
+    return Fail(ErrorCode::kInternal, "no memory for the chain");
   bundle->chain_ = std::move(chain);
+  bundle->long_chain_ = std::move(long_chain);
   bundle->key_ = std::move(key);
   return BundlePtr(std::move(bundle));
 }
@@ -37,8 +49,10 @@ Result<BundlePtr> CertificateBundle::Make(std::vector<CertificatePtr> chain, Pri
 BundlePtr CertificateBundle::WithStaple(std::shared_ptr<const Staple> staple) const {
   std::shared_ptr<CertificateBundle> bundle(new CertificateBundle());
   bundle->chain_ = chain_;
+  bundle->long_chain_ = long_chain_;
   bundle->key_ = key_;
-  bundle->intermediates_.reset(sk_X509_dup(intermediates_.get()));
+  bundle->intermediates_ = IntermediatesOf(chain_);
+  if (!long_chain_.empty()) bundle->long_intermediates_ = IntermediatesOf(long_chain_);
   bundle->staple_ = std::move(staple);
   return bundle;
 }

@@ -22,8 +22,10 @@ using BundlePtr = std::shared_ptr<const CertificateBundle>;
 
 class CertificateBundle {
  public:
-  // `chain`: leaf first. Fails where the key is not the leaf's.
-  static Result<BundlePtr> Make(std::vector<CertificatePtr> chain, PrivateKeyPtr key);
+  // `chain`: leaf first. Fails where the key is not the leaf's. `long_chain`: of the same leaf, for
+  // some clients (client_chain.h); empty: there is one chain for all.
+  static Result<BundlePtr> Make(std::vector<CertificatePtr> chain, PrivateKeyPtr key,
+                                std::vector<CertificatePtr> long_chain = {});
   // The same with another staple (nullptr: none).
   BundlePtr WithStaple(std::shared_ptr<const Staple> staple) const;
   ~CertificateBundle();
@@ -31,10 +33,12 @@ class CertificateBundle {
   const Certificate& leaf() const { return *chain_.front(); }
   const CertificatePtr& leaf_ptr() const { return chain_.front(); }
   const std::vector<CertificatePtr>& chain() const { return chain_; }
+  const std::vector<CertificatePtr>& long_chain() const { return long_chain_; }
   const PrivateKey& key() const { return *key_; }
   const std::shared_ptr<const Staple>& staple() const { return staple_; }
   // The chain without its leaf, as SSL_use_cert_and_key takes it. Owned by the bundle.
   STACK_OF(X509) * intermediates() const { return intermediates_.get(); }
+  STACK_OF(X509) * long_intermediates() const { return long_intermediates_.get(); }
 
  private:
   struct StackDeleter {
@@ -42,13 +46,17 @@ class CertificateBundle {
   };
   CertificateBundle() = default;
 
-  std::vector<CertificatePtr> chain_;
+  using Stack = std::unique_ptr<STACK_OF(X509), StackDeleter>;
+  static Stack IntermediatesOf(const std::vector<CertificatePtr>& chain);
+
+  std::vector<CertificatePtr> chain_, long_chain_;
   PrivateKeyPtr key_;
   std::shared_ptr<const Staple> staple_;
-  std::unique_ptr<STACK_OF(X509), StackDeleter> intermediates_;
+  Stack intermediates_, long_intermediates_;
 };
 
-// The key, unencrypted, then the chain, as ReadPool takes it back. "" where the key cannot be written.
+// The key, unencrypted, then the chain, as ReadPool takes it back. "" where the key cannot be
+// written.
 std::string ToPem(const CertificateBundle& bundle);
 
 }  // namespace genkan::tls

@@ -38,9 +38,15 @@ struct Node {
 
 using Path = std::vector<int>;  // nodes, leaf first
 
+constexpr int kNoRoot = -1;
+
 struct Candidate {
   Path path;
   PathEnd end;
+  int root = kNoRoot;  // the node above its last one
+  WallTime lasts;      // until the first of its intermediates ends
+
+  bool IsComplete() const { return end == PathEnd::kTrustedRoot || end == PathEnd::kPoolRoot; }
 };
 
 class Search {
@@ -58,9 +64,15 @@ class Search {
   bool MayIssue(const Certificate& issuer, const Certificate& subject) const;
   bool HasSigned(int issuer, int subject);
   bool IsOnPath(const Path& path, int node) const;
-  void End(const Path& path, PathEnd end);
-  const Candidate& Best() const;
+  void End(const Path& path, PathEnd end, int root = kNoRoot);
+  void RankCandidates();
+  int ScoreOf(const Candidate& candidate);
+  bool HasEndWithin(const Path& path, PathEnd end) const;
+  const Candidate& Choose(ChainChoice choice);
+  const Candidate& ChooseBest();
+  const Candidate* ChooseByLength(bool is_longest);
   std::vector<CertificatePtr> CertificatesOf(const Path& path) const;
+  CertificatePtr RootOf(const Candidate& candidate) const;
   DropReason ReasonFor(const Node& node) const;
   void Report(Chain& chain) const;
   const Certificate& At(int node) const { return *nodes_[static_cast<size_t>(node)].certificate; }
@@ -69,7 +81,8 @@ class Search {
   std::vector<Node> nodes_;  // the leaf, then by what they are, so that no order of the input shows
   std::map<std::pair<int, int>, bool> signatures_;
   std::deque<Path> queue_;
-  std::vector<Candidate> candidates_;
+  std::vector<Candidate> candidates_;  // once ranked: the best first, each path once
+  std::map<Path, int> scores_;
   int checks_ = 0;
   int steps_ = 0;
   bool is_cut_short_ = false;
@@ -196,7 +209,7 @@ void Search::Walk() {
 void Search::Step(const Path& path) {
   const Certificate& last = At(path.back());
   if (last.is_self_signed()) {  // only the leaf comes here
-    End(path, PathEnd::kPoolRoot);
+    End(path, PathEnd::kPoolRoot, path.back());
     return;
   }
   bool has_next = false;
@@ -206,9 +219,11 @@ void Search::Step(const Path& path) {
     node.is_reached = true;
     if (node.certificate->is_self_signed()) {
       has_next = true;
-      End(path, node.is_expired  ? PathEnd::kExpiredRoot
-                : node.is_anchor ? PathEnd::kTrustedRoot
-                                 : PathEnd::kPoolRoot);
+      End(path,
+          node.is_expired  ? PathEnd::kExpiredRoot
+          : node.is_anchor ? PathEnd::kTrustedRoot
+                           : PathEnd::kPoolRoot,
+          issuer);
     } else if (!IsOnPath(path, issuer) &&
                path.size() < static_cast<size_t>(ChainBuilder::kMaxDepth)) {
       has_next = true;
@@ -224,7 +239,7 @@ void Search::Step(const Path& path) {
   if (!has_next) End(path, PathEnd::kMissing);
 }
 
-void Search::End(const Path& path, PathEnd end) {
+void Search::End(const Path& path, PathEnd end, int root) {
   // A trust store may hold an intermediate. Some clients stop there, others want to go on: it is
   // sent, and enough.
   if (end == PathEnd::kMissing && std::any_of(path.begin() + 1, path.end(), [this](int node) {
@@ -237,12 +252,13 @@ void Search::End(const Path& path, PathEnd end) {
     (end == PathEnd::kExpiredRoot ? node.leads_nowhere_good : node.leads_elsewhere) = true;
   }
   if (candidates_.size() >= kMaxCandidates) return;  // the shorter ones came first
-  candidates_.push_back({path, end});
+  candidates_.push_back({path, end, root, {}});
   // Clients that do not look further than the first path stop at the expired root above a
   // cross-sign: without it they look for its name in their store. The issuer of the leaf stays, for
   // nobody has that.
   if (end == PathEnd::kExpiredRoot && path.size() >= 3) {
-    candidates_.push_back({Path(path.begin(), path.end() - 1), PathEnd::kCutExpiredRoot});
+    candidates_.push_back(
+        {Path(path.begin(), path.end() - 1), PathEnd::kCutExpiredRoot, kNoRoot, {}});
   }
 }
 
@@ -254,34 +270,79 @@ std::vector<CertificatePtr> Search::CertificatesOf(const Path& path) const {
   return certificates;
 }
 
-const Candidate& Search::Best() const {
-  std::vector<const Candidate*> order;
-  for (const Candidate& candidate : candidates_) order.push_back(&candidate);
-  const auto rank = [this](const Candidate& candidate) {
-    WallTime lasts = WallTime::max();
+CertificatePtr Search::RootOf(const Candidate& candidate) const {
+  if (candidate.root == kNoRoot) return nullptr;
+  return nodes_[static_cast<size_t>(candidate.root)].certificate;
+}
+
+void Search::RankCandidates() {
+  for (Candidate& candidate : candidates_) {
+    candidate.lasts = WallTime::max();
     for (size_t i = 1; i < candidate.path.size(); ++i) {
-      lasts = std::min(lasts, At(candidate.path[i]).not_after());
+      candidate.lasts = std::min(candidate.lasts, At(candidate.path[i]).not_after());
     }
+  }
+  const auto rank = [](const Candidate& candidate) {
     return std::tuple(-static_cast<int>(candidate.end), candidate.path.size(),
-                      -lasts.time_since_epoch().count(), candidate.path);
+                      -candidate.lasts.time_since_epoch().count(), candidate.path, candidate.root);
   };
-  std::sort(order.begin(), order.end(),
-            [&](const Candidate* a, const Candidate* b) { return rank(*a) < rank(*b); });
-  const Candidate* best = order.front();
-  if (!input_.score) return *best;
-  int best_score = -1;
-  int asked = 0;
+  std::sort(candidates_.begin(), candidates_.end(),
+            [&](const Candidate& a, const Candidate& b) { return rank(a) < rank(b); });
   std::set<Path> seen;
-  for (const Candidate* candidate : order) {
-    if (!seen.insert(candidate->path).second) continue;
-    if (++asked > ChainBuilder::kMaxScored) break;
-    const int score = input_.score(CertificatesOf(candidate->path));
+  std::erase_if(candidates_,
+                [&](const Candidate& candidate) { return !seen.insert(candidate.path).second; });
+}
+
+// A long chain may go on above a root that is known, to one that only old clients know.
+bool Search::HasEndWithin(const Path& path, PathEnd end) const {
+  return std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
+    return candidate.end == end && candidate.path.size() <= path.size() &&
+           std::equal(candidate.path.begin(), candidate.path.end(), path.begin());
+  });
+}
+
+// Negative: nobody was asked.
+int Search::ScoreOf(const Candidate& candidate) {
+  if (!input_.score || candidates_.size() == 1) return -1;
+  const auto known = scores_.find(candidate.path);
+  if (known != scores_.end()) return known->second;
+  if (scores_.size() >= static_cast<size_t>(ChainBuilder::kMaxScored)) return -1;
+  return scores_[candidate.path] = input_.score(CertificatesOf(candidate.path));
+}
+
+const Candidate& Search::ChooseBest() {
+  const Candidate* best = &candidates_.front();
+  int best_score = -1;
+  for (const Candidate& candidate : candidates_) {
+    const int score = ScoreOf(candidate);
     if (score > best_score) {
       best_score = score;
-      best = candidate;
+      best = &candidate;
     }
   }
   return *best;
+}
+
+// Of those that somebody accepts, or, where nobody accepts any, of the complete ones.
+const Candidate* Search::ChooseByLength(bool is_longest) {
+  std::vector<const Candidate*> order;
+  for (const Candidate& candidate : candidates_) order.push_back(&candidate);
+  std::stable_sort(order.begin(), order.end(), [&](const Candidate* a, const Candidate* b) {
+    return is_longest ? a->path.size() > b->path.size() : a->path.size() < b->path.size();
+  });
+  for (const Candidate* candidate : order) {
+    if (ScoreOf(*candidate) > 0) return candidate;
+  }
+  for (const Candidate* candidate : order) {
+    if (candidate->IsComplete()) return candidate;
+  }
+  return nullptr;
+}
+
+const Candidate& Search::Choose(ChainChoice choice) {
+  const Candidate* chosen =
+      choice == ChainChoice::kAuto ? nullptr : ChooseByLength(choice == ChainChoice::kLong);
+  return chosen != nullptr ? *chosen : ChooseBest();
 }
 
 DropReason Search::ReasonFor(const Node& node) const {
@@ -304,7 +365,9 @@ DropReason Search::ReasonFor(const Node& node) const {
 
 void Search::Report(Chain& chain) const {
   std::set<std::string_view> kept;
-  for (const CertificatePtr& one : chain.certificates) kept.insert(one->sha256());
+  for (const auto* list : {&chain.certificates, &chain.long_certificates}) {
+    for (const CertificatePtr& one : *list) kept.insert(one->sha256());
+  }
   std::map<std::string_view, const Node*> by_hash;
   for (const Node& node : nodes_) by_hash[node.certificate->sha256()] = &node;
   std::set<std::string_view> seen;
@@ -322,10 +385,20 @@ Chain Search::Run() {
   AddNodes();
   MarkNear();
   Walk();
-  const Candidate& best = Best();
+  RankCandidates();
+  const Candidate& best = Choose(input_.choice);
   Chain chain;
   chain.certificates = CertificatesOf(best.path);
-  chain.is_complete = best.end == PathEnd::kTrustedRoot || best.end == PathEnd::kPoolRoot;
+  chain.root = RootOf(best);
+  chain.is_root_trusted = HasEndWithin(best.path, PathEnd::kTrustedRoot);
+  chain.is_complete = chain.is_root_trusted || HasEndWithin(best.path, PathEnd::kPoolRoot);
+  if (input_.choice == ChainChoice::kByClient) {
+    const Candidate& longest = Choose(ChainChoice::kLong);
+    if (longest.path.size() > best.path.size()) {
+      chain.long_certificates = CertificatesOf(longest.path);
+      chain.long_root = RootOf(longest);
+    }
+  }
   chain.signature_checks = checks_;
   if (!chain.is_complete) {
     chain.missing_issuer = chain.certificates.back()->issuer();
@@ -357,6 +430,13 @@ std::string_view ToString(DropReason reason) {
       return "too_many";
   }
   return "unknown";
+}
+
+ChainChoice ChainChoiceOf(std::string_view word) {
+  if (word == "short") return ChainChoice::kShort;
+  if (word == "long") return ChainChoice::kLong;
+  if (word == "by_client") return ChainChoice::kByClient;
+  return ChainChoice::kAuto;
 }
 
 Chain ChainBuilder::Build(const ChainInput& input) {

@@ -29,24 +29,40 @@ struct DroppedCertificate {
   DropReason reason;
 };
 
+// Which of several chains is sent.
+enum class ChainChoice {
+  kAuto,      // what most trust profiles accept, then the shortest
+  kShort,     // the shortest that any accepts
+  kLong,      // the longest that any accepts: for old clients that only know an old root
+  kByClient,  // short, with the long one beside it
+};
+ChainChoice ChainChoiceOf(std::string_view word);  // "auto", "short", "long", "by_client"
+
 struct ChainInput {
   CertificatePtr leaf;
   std::vector<CertificatePtr> pool;  // in any order; may hold the leaf and roots
-  // Trust anchors that are known (trust_store); may be empty. One that is not self-signed is sent
-  // like any other.
+  // Trust anchors that are known (trust_store, the stores of the profiles); may be empty. One that
+  // is not self-signed is sent like any other.
   std::vector<CertificatePtr> roots;
   WallTime now;
   // How many trust profiles accept this chain; empty: nobody is asked. Called for a few candidates
-  // at most.
+  // at most, and only where there are several.
   std::function<int(const std::vector<CertificatePtr>&)> score;
+  ChainChoice choice = ChainChoice::kAuto;
 };
 
 struct Chain {
   std::vector<CertificatePtr> certificates;  // leaf first, without the root
+  // kByClient: the long one, where there is one that is longer; otherwise empty.
+  std::vector<CertificatePtr> long_certificates;
   std::vector<DroppedCertificate> dropped;
   // The last certificate's issuer is in `roots`, was in the pool as a self-signed root, or the leaf
   // is self-signed.
   bool is_complete = false;
+  // What is above the last certificate, where it is known. Of the pool alone: a private
+  // authority's.
+  CertificatePtr root, long_root;
+  bool is_root_trusted = false;  // in `roots`
   // Where it is not: who is missing, for messages ("CN=R3,O=…"), and where the certificate says to
   // fetch it.
   std::string missing_issuer;
@@ -61,9 +77,10 @@ class ChainBuilder {
   static constexpr int kMaxSignatureChecks = 256;
   static constexpr int kMaxScored = 16;
 
-  // Always gives a chain (at least the leaf); is_complete says how good it is. The best score wins,
-  // then a path to a root of `roots`, then one to a self-signed certificate of the pool, then the
-  // shortest, then the one that lasts longest. The same for every order of the pool.
+  // Always gives a chain (at least the leaf); is_complete says how good it is. kAuto: the best
+  // score wins, then a path to a root of `roots`, then one to a self-signed certificate of the
+  // pool, then the shortest, then the one that lasts longest. Where kShort or kLong finds nothing
+  // that is accepted, it is as kAuto. The same for every order of the pool.
   static Chain Build(const ChainInput& input);
 };
 

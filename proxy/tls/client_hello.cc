@@ -73,6 +73,11 @@ bool IsRsaSuite(unsigned suite) {
   }
 }
 
+// RFC 7905, and the two that came before it.
+bool IsChaCha20Suite(unsigned suite) {
+  return (suite >= 0xcca8 && suite <= 0xccae) || (suite >= 0xcc13 && suite <= 0xcc15);
+}
+
 Status ReadServerName(std::string_view body, ClientHello& hello) {
   Reader outer(body);
   Reader list(outer.Vector(2));
@@ -157,11 +162,14 @@ Result<ClientHello> ReadHello(std::string_view body) {
                               : type == 16 ? &fields.alpn
                               : type == 13 ? &fields.signatures
                               : type == 43 ? &fields.versions
+                              : type == 47 ? &fields.authorities
+                              : type == 15 ? &fields.heartbeat
+                              : type == 22 ? &fields.encrypt_then_mac
                                            : nullptr;
     if (field == nullptr) continue;
     // RFC 8446 4.2: not more than one of a type.
     if (field->data() != nullptr) return Broken("an extension twice");
-    *field = extension;
+    *field = extension.empty() ? std::string_view("") : extension;
   }
   return InterpretHello(fields);
 }
@@ -194,9 +202,13 @@ Result<ClientHello> InterpretHello(const HelloFields& fields) {
     unsigned suite = list.Int(2);
     suites.ecdsa |= IsEcdsaSuite(suite);
     suites.rsa |= IsRsaSuite(suite);
+    hello.offers_chacha20 |= IsChaCha20Suite(suite);
   }
   hello.offers_ecdsa = kinds.ecdsa && suites.ecdsa;
   hello.offers_rsa = kinds.rsa && suites.rsa;
+  hello.authorities = fields.authorities;
+  hello.has_heartbeat = fields.heartbeat.data() != nullptr;
+  hello.has_encrypt_then_mac = fields.encrypt_then_mac.data() != nullptr;
   return hello;
 }
 

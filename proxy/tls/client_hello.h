@@ -17,6 +17,9 @@ struct ClientHello {
   bool offers_ecdsa = false;        // signature_algorithms (or, before 1.2, suites) allow an ECDSA certificate
   bool offers_rsa = false;
   bool offers_tls13 = false;
+  // For `chain = "by_client"` (client_chain.h).
+  std::string authorities;  // the body of certificate_authorities; "" where there was none
+  bool offers_chacha20 = false, has_heartbeat = false, has_encrypt_then_mac = false;
 };
 
 // The hello at the start of `bytes` (TLS records, at most 16 KiB): nothing yet = more bytes are needed; an error =

@@ -16,6 +16,9 @@ struct HelloFields {
   std::string_view alpn;              // RFC 7301 3.1
   std::string_view signatures;        // RFC 8446 4.2.3
   std::string_view versions;          // RFC 8446 4.2.1
+  std::string_view authorities;       // RFC 8446 4.2.4
+  std::string_view heartbeat;         // RFC 6520
+  std::string_view encrypt_then_mac;  // RFC 7366
 };
 
 // Fails where an extension breaks its own grammar.

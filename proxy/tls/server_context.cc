@@ -10,6 +10,7 @@
 
 #include "proxy/base/check.h"
 #include "proxy/base/text.h"
+#include "proxy/tls/client_chain.h"
 #include "proxy/tls/handshake_state.h"
 #include "proxy/tls/hello_fields.h"
 
@@ -26,6 +27,7 @@ struct NameStackDeleter {
 using NameStackPtr = std::unique_ptr<STACK_OF(X509_NAME), NameStackDeleter>;
 
 constexpr long kSessionSeconds = 12 * 3600;
+constexpr unsigned kHeartbeat = 15;  // RFC 6520; OpenSSL 3 has no name for it
 
 // Mozilla's lists (Server Side TLS 5.7), without finite-field DH: its cost is the server's, and every client that
 // has it has ECDHE too.
@@ -182,6 +184,9 @@ int ServerContext::Impl::OnClientHello(SSL* ssl, int* alert, void* self) noexcep
   fields.alpn = extension(TLSEXT_TYPE_application_layer_protocol_negotiation);
   fields.signatures = extension(TLSEXT_TYPE_signature_algorithms);
   fields.versions = extension(TLSEXT_TYPE_supported_versions);
+  fields.authorities = extension(TLSEXT_TYPE_certificate_authorities);
+  fields.heartbeat = extension(kHeartbeat);
+  fields.encrypt_then_mac = extension(TLSEXT_TYPE_encrypt_then_mac);
   auto hello = InterpretHello(fields);
   if (!hello) {
     state.reason = "malformed ClientHello";
@@ -214,9 +219,11 @@ int ServerContext::Impl::OnServerName(SSL* ssl, int*, void*) noexcept {
 }
 
 int ServerContext::Impl::OnCertificate(SSL* ssl, void*) noexcept {
-  const CertificateBundle& bundle = *GetHandshakeState(ssl)->bundle;
-  return SSL_use_cert_and_key(ssl, bundle.leaf().x509(), bundle.key().get(),
-                              bundle.intermediates(), 1);
+  const HandshakeState& state = *GetHandshakeState(ssl);
+  const CertificateBundle& bundle = *state.bundle;
+  auto* chain = WantsLongChain(state.hello, bundle) ? bundle.long_intermediates()
+                                                    : bundle.intermediates();
+  return SSL_use_cert_and_key(ssl, bundle.leaf().x509(), bundle.key().get(), chain, 1);
 }
 
 int ServerContext::Impl::OnStatus(SSL* ssl, void* self) noexcept {

@@ -169,4 +169,36 @@ Result<std::vector<TrustProfilePtr>> LoadTrustProfiles(
   return profiles;
 }
 
+std::vector<ChainProof> ProveChain(const std::vector<TrustProfilePtr>& profiles,
+                                   const std::vector<CertificatePtr>& chain,
+                                   const std::vector<CertificatePtr>& long_chain, WallTime now) {
+  std::vector<ChainProof> proofs;
+  for (const TrustProfilePtr& profile : profiles) {
+    ChainProof proof{profile, {}, false};
+    if (auto verdict = profile->Judge(chain, now)) proof.verdict = *std::move(verdict);
+    if (!proof.verdict.is_accepted && !long_chain.empty()) {
+      if (auto verdict = profile->Judge(long_chain, now); verdict && verdict->is_accepted) {
+        proof.verdict = *std::move(verdict);
+        proof.is_by_long = true;
+      }
+    }
+    proofs.push_back(std::move(proof));
+  }
+  return proofs;
+}
+
+std::vector<CertificatePtr> AnchorsOf(const std::vector<CertificatePtr>& trust_store,
+                                      const std::vector<TrustProfilePtr>& profiles) {
+  std::vector<CertificatePtr> anchors;
+  std::set<std::string_view> seen;
+  const auto add = [&](const std::vector<CertificatePtr>& roots) {
+    for (const CertificatePtr& root : roots) {
+      if (seen.insert(root->sha256()).second) anchors.push_back(root);
+    }
+  };
+  add(trust_store);
+  for (const TrustProfilePtr& profile : profiles) add(profile->roots());
+  return anchors;
+}
+
 }  // namespace genkan::tls

@@ -23,6 +23,21 @@ Result<TrustProfileOptions> ParseTrustProfile(std::string_view name, std::string
 Result<std::vector<TrustProfilePtr>> LoadTrustProfiles(
     const std::string& source, const std::vector<CertificatePtr>& trust_store);
 
+// What one kind of client says of what is served.
+struct ChainProof {
+  TrustProfilePtr profile;
+  TrustVerdict verdict;
+  bool is_by_long = false;  // of the long chain of `by_client`, which alone it takes
+};
+// In the order of the profiles. `long_chain` may be empty.
+std::vector<ChainProof> ProveChain(const std::vector<TrustProfilePtr>& profiles,
+                                   const std::vector<CertificatePtr>& chain,
+                                   const std::vector<CertificatePtr>& long_chain, WallTime now);
+
+// Each root that `trust_store` or a profile holds, once.
+std::vector<CertificatePtr> AnchorsOf(const std::vector<CertificatePtr>& trust_store,
+                                      const std::vector<TrustProfilePtr>& profiles);
+
 // Name and text of each built-in file.
 struct TrustProfileText {
   std::string_view name;  // "modern"

@@ -3,6 +3,7 @@
 import pytest
 
 from support.ca import Ca
+from support.chains import expired_root
 from support.origin import Origin
 
 
@@ -17,3 +18,9 @@ def origin():
     """An HTTP/1.1 server that says "hello PATH" and records what it got."""
     with Origin() as server:
         yield server
+
+
+@pytest.fixture
+def dst(tmp_path):
+    """A lineage as it was in September 2021, the roots, and profiles over them."""
+    return expired_root(tmp_path)

@@ -51,6 +51,16 @@ const Issued& Authority(const Issued& issuer, const uint8_t* bytes, uint64_t ser
   return made.emplace(key, std::move(fresh)).first->second;
 }
 
+void CheckLinks(const std::vector<tls::CertificatePtr>& certificates) {
+  for (size_t i = 0; i + 1 < certificates.size(); ++i) {
+    const tls::Certificate& issuer = *certificates[i + 1];
+    GENKAN_CHECK(certificates[i]->issuer_der() == issuer.subject_der());
+    GENKAN_CHECK(X509_verify(certificates[i]->x509(), X509_get0_pubkey(issuer.x509())) == 1);
+    GENKAN_CHECK(!issuer.is_self_signed());
+    GENKAN_CHECK(issuer.not_after() > kNow && issuer.not_before() <= kNow);
+  }
+}
+
 void Check(const tls::ChainInput& input, const tls::Chain& chain) {
   GENKAN_CHECK(ERR_peek_error() == 0);
   GENKAN_CHECK(!chain.certificates.empty());
@@ -59,15 +69,15 @@ void Check(const tls::ChainInput& input, const tls::Chain& chain) {
   GENKAN_CHECK(chain.signature_checks <= tls::ChainBuilder::kMaxSignatureChecks);
   GENKAN_CHECK(chain.is_complete == chain.missing_issuer.empty());
   // What is sent comes from the pool, or is an intermediate that the trust store has.
-  GENKAN_CHECK(chain.certificates.size() - 1 + chain.dropped.size() >= input.pool.size());
+  GENKAN_CHECK(chain.certificates.size() - 1 + chain.long_certificates.size() +
+                   chain.dropped.size() >=
+               input.pool.size());
   GENKAN_CHECK(chain.dropped.size() <= input.pool.size());
-  for (size_t i = 0; i + 1 < chain.certificates.size(); ++i) {
-    const tls::Certificate& issuer = *chain.certificates[i + 1];
-    GENKAN_CHECK(chain.certificates[i]->issuer_der() == issuer.subject_der());
-    GENKAN_CHECK(X509_verify(chain.certificates[i]->x509(), X509_get0_pubkey(issuer.x509())) == 1);
-    GENKAN_CHECK(!issuer.is_self_signed());
-    GENKAN_CHECK(issuer.not_after() > kNow && issuer.not_before() <= kNow);
-  }
+  CheckLinks(chain.certificates);
+  CheckLinks(chain.long_certificates);
+  GENKAN_CHECK(chain.long_certificates.empty() ||
+               chain.long_certificates.size() > chain.certificates.size());
+  GENKAN_CHECK(!chain.is_root_trusted || chain.is_complete);
 }
 
 }  // namespace
@@ -102,6 +112,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                                       .serial = 1000};
   input.leaf = testing::MakeLeaf(issuer, options).certificate;
 
+  input.choice = static_cast<tls::ChainChoice>(size % 4);
+  // Somebody who takes what is not too long, the longer the better.
+  if (size % 3 != 0) {
+    input.score = [size](const std::vector<tls::CertificatePtr>& chain) {
+      return chain.size() <= 2 + size % 5 ? static_cast<int>(chain.size()) : 0;
+    };
+  }
   const tls::Chain chain = tls::ChainBuilder::Build(input);
   Check(input, chain);
   std::reverse(input.pool.begin(), input.pool.end());

@@ -9,13 +9,13 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SECTIONS = ["build", "test", "runtime", "docker-test", "bench"]
-PACKAGE = re.compile(r"^([a-z0-9][a-z0-9.+-]+) +# (\S.+)$")
+SECTIONS = ["build", "test", "runtime", "docker-test", "bench", "npm", "legacy-clients"]
+PACKAGE = re.compile(r"^([a-z0-9][a-z0-9.+-]+(?:@[0-9.]+)?) +# (\S.+)$")
 APT = re.compile(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\b(.*)")
 
 
 def check_list(text):
-    complaints, sections, last = [], {}, ""
+    complaints, sections, last, section = [], {}, "", ""
     for number, line in enumerate(text.splitlines(), 1):
         where = f"docker/packages.txt:{number}: "
         found = PACKAGE.match(line)
@@ -25,11 +25,13 @@ def check_list(text):
             name = line.strip("[]")
             if name not in SECTIONS or name in sections:
                 complaints.append(where + f"section {line} is unknown or comes twice")
-            sections[name], last = [], ""
+            sections[name], last, section = [], "", name
         elif not sections:
             complaints.append(where + "a package before the first section")
         elif found is None:
             complaints.append(where + f"not `package  # reason`: {line}")
+        elif ("@" in found[1]) != (section == "legacy-clients"):
+            complaints.append(where + f"a version is given in [legacy-clients], and only there: {line}")
         else:
             if found[1] <= last:
                 complaints.append(where + f"{found[1]} comes after {last}: sort, name it once")
@@ -62,9 +64,9 @@ def second_lists():
 
 
 def self_test():
-    good = "[build]\na-b  # why\nc++  # why\n[test]\nx1  # why\n[runtime]\nx2  # why\n[docker-test]\nx3  # why\n[bench]\nx4  # why\n"
+    good = "[build]\na-b  # why\nc++  # why\n[test]\nx1  # why\n[runtime]\nx2  # why\n[docker-test]\nx3  # why\n[bench]\nx4  # why\n[npm]\nx5  # why\n[legacy-clients]\nx6@1.2.3  # why\n"
     bad = ["ab # early\n" + good, good.replace("c++  # why", "c++"), good.replace("a-b", "zz"),
-           good.replace("[test]", "[tests]"), good.replace("x1", "c++"), good.replace("x2  # why\n", "")]
+           good.replace("[test]", "[tests]"), good.replace("x1", "c++"), good.replace("x2  # why\n", ""), good.replace("@1.2.3", ""), good.replace("x2 ", "x2@1 ")]
     return ([f"the good list fails: {check_list(good)}"] if check_list(good) else []) + [
         f"not noticed:\n{text}" for text in bad if not check_list(text)]
 

@@ -2,10 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/pkcs12.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "proxy/tls/certificate_pool.h"
 #include "tests/support/temp_dir.h"
@@ -278,6 +281,151 @@ TEST_F(CertificateSourceTest, NamedPipesAndBigFilesHoldNobody) {
   EXPECT_FALSE(found.bundle);
   EXPECT_THAT(found.error, HasSubstr("no private key"));
   EXPECT_THAT(found.error, HasSubstr("big.pem: more than"));
+}
+
+// The DST Root CA X3 case: profiles of the operator's own, one of them an old store.
+class TrustProfilesOfASource : public CertificateSourceTest {
+ protected:
+  TrustProfilesOfASource() {
+    WriteFile(dir_ / "trust/modern.profile",
+              "required = true\nwithout = " + dst_.certificate->sha256_hex() + "\n");
+    WriteFile(dir_ / "trust/openssl.profile", "client = OpenSSL 1.0\npath = as_sent\n");
+    WriteFile(dir_ / "trust/android.profile",
+              "root_dates = ignored\nwithout = " + x1_.certificate->sha256_hex() + "\n");
+    WriteFile(dir_ / "live/a.pem", leaf_.pem() + r3_.pem() + x1_by_dst_.pem() + leaf_.key_pem());
+    EXPECT_TRUE(SetTrust({x1_.certificate, dst_.certificate}, dir_ / "trust", context_));
+  }
+  FoundCertificate With(const std::string& choice) {
+    config::CertificateSource source;
+    source.certificate = dir_ / "live/a.pem";
+    source.chain = choice;
+    return Only(ReadSource(source, *files_, context_));
+  }
+  // Who takes it: "modern openssl"; "android*" by the long chain alone.
+  static std::string AcceptedBy(const FoundCertificate& found) {
+    std::string names;
+    for (const tls::ChainProof& proof : found.proofs) {
+      if (!proof.verdict.is_accepted) continue;
+      names += (names.empty() ? "" : " ") + proof.profile->name() + (proof.is_by_long ? "*" : "");
+    }
+    return names;
+  }
+
+  static constexpr auto kDay = std::chrono::hours(24);
+  WallTime now_ = SystemClock().Wall();
+  Issued dst_ = testing::MakeRoot(
+      {.common_name = "DST Root CA X3", .not_before = now_ - 999 * kDay, .not_after = now_ - kDay});
+  Issued x1_ = testing::MakeRoot({.common_name = "ISRG Root X1"});
+  Issued x1_by_dst_ = testing::MakeIntermediate(dst_, {.common_name = "ISRG Root X1"});
+  Issued r3_ = testing::MakeIntermediate(x1_, {.common_name = "R3"});
+  Issued leaf_ = testing::MakeLeaf(r3_, {.names = {"a.test"}});
+};
+
+TEST_F(TrustProfilesOfASource, ChooseAndProveTheChain) {
+  const struct {
+    const char* choice;
+    size_t size, long_size;
+    const char* accepted_by;
+  } cases[] = {
+      {"auto", 2, 0, "modern openssl"},
+      {"short", 2, 0, "modern openssl"},
+      {"long", 3, 0, "modern android"},
+      {"by_client", 2, 3, "modern android* openssl"},
+  };
+  for (const auto& c : cases) {
+    const FoundCertificate found = With(c.choice);
+    ASSERT_TRUE(found.bundle) << found.error;
+    EXPECT_THAT(found.chain.certificates, SizeIs(c.size)) << c.choice;
+    EXPECT_THAT(found.chain.long_certificates, SizeIs(c.long_size)) << c.choice;
+    EXPECT_TRUE(found.chain.is_complete) << c.choice;
+    EXPECT_EQ(AcceptedBy(found), c.accepted_by) << c.choice;
+    ASSERT_THAT(found.proofs, SizeIs(3));
+  }
+  const FoundCertificate sent = With("long");
+  EXPECT_EQ(sent.proofs[2].profile->client(), "OpenSSL 1.0");
+  EXPECT_EQ(sent.proofs[2].verdict.code, X509_V_ERR_CERT_HAS_EXPIRED);
+}
+
+TEST_F(TrustProfilesOfASource, BrokenOnesLeaveTheRoots) {
+  WriteFile(dir_ / "trust/z.profile", "path = nowhere\n");
+  EXPECT_FALSE(SetTrust({x1_.certificate}, dir_ / "trust", context_));
+  const FoundCertificate found = With("auto");
+  ASSERT_TRUE(found.bundle);
+  EXPECT_TRUE(found.chain.is_complete);
+  EXPECT_THAT(found.proofs, SizeIs(0));
+}
+
+// As the certificates of a start are read: many at once, with one context.
+TEST_F(TrustProfilesOfASource, SeveralThreadsReadAtOnce) {
+  std::vector<std::thread> threads;
+  std::vector<FoundCertificate> found(8);
+  for (FoundCertificate& one : found)
+    threads.emplace_back([this, &one] { one = With("by_client"); });
+  for (std::thread& thread : threads) thread.join();
+  for (const FoundCertificate& one : found)
+    EXPECT_EQ(AcceptedBy(one), "modern android* openssl") << one.error;
+}
+
+class EncryptedSource : public CertificateSourceTest {
+ protected:
+  // A PKCS#12 as `openssl pkcs12 -export` writes it.
+  void WritePkcs12(const std::string& path, const std::string& password) {
+    tls::OpensslPtr<STACK_OF(X509), FreeStack> others(sk_X509_new_null());
+    sk_X509_push(others.get(), ca_.intermediate().certificate->x509());
+    tls::OpensslPtr<PKCS12, PKCS12_free> pkcs12(
+        PKCS12_create(password.c_str(), "a", leaf_.key->get(), leaf_.certificate->x509(),
+                      others.get(), 0, 0, 0, 0, 0));
+    unsigned char* der = nullptr;
+    const int size = i2d_PKCS12(pkcs12.get(), &der);
+    ASSERT_GT(size, 0);
+    WriteFile(path, std::string(reinterpret_cast<char*>(der), static_cast<size_t>(size)));
+    OPENSSL_free(der);
+  }
+  static void FreeStack(STACK_OF(X509) * stack) { sk_X509_free(stack); }
+  FoundCertificate With(const std::string& file, const std::string& variable) {
+    config::CertificateSource source;
+    source.certificate = dir_ / "a.p12";
+    source.password_file = file;
+    source.password_env = variable;
+    return Only(ReadSource(source, *files_, context_));
+  }
+};
+
+TEST_F(EncryptedSource, ThePasswordIsInAFileOrAVariable) {
+  WritePkcs12(dir_ / "a.p12", "s3 cret#");
+  WriteFile(dir_ / "pass", "s3 cret#\r\nnotes\n");
+  WriteFile(dir_ / "empty", "\n");
+  setenv("GENKAN_TEST_PASSWORD", "s3 cret#", 1);
+  setenv("GENKAN_TEST_WRONG", "secret", 1);
+  unsetenv("GENKAN_TEST_UNSET");
+  const struct {
+    std::string file, variable;
+    const char* error;
+  } cases[] = {
+      {dir_ / "pass", "", ""},
+      {"", "GENKAN_TEST_PASSWORD", ""},
+      {"", "", "a PKCS#12 that needs a password"},
+      {"", "GENKAN_TEST_WRONG", "a PKCS#12 that the password does not open"},
+      {"", "GENKAN_TEST_UNSET", "the environment has no GENKAN_TEST_UNSET"},
+      {dir_ / "none", "", "password_file: "},
+      {dir_ / "empty", "", "no password in its first line"},
+  };
+  for (const auto& c : cases) {
+    const FoundCertificate found = With(c.file, c.variable);
+    EXPECT_EQ(found.bundle != nullptr, *c.error == '\0') << c.file << c.variable << found.error;
+    EXPECT_THAT(found.error, HasSubstr(c.error));
+    EXPECT_EQ(found.error.find("s3 cret"), std::string::npos);
+    EXPECT_THAT(found.chain.certificates, SizeIs(found.bundle ? 2 : 0));
+  }
+  unsetenv("GENKAN_TEST_PASSWORD");
+  unsetenv("GENKAN_TEST_WRONG");
+}
+
+TEST_F(EncryptedSource, ANewPasswordFileIsSeen) {
+  config::CertificateSource source;
+  source.certificate = dir_ / "a.p12";
+  source.password_file = dir_ / "secrets/pass";
+  EXPECT_THAT(WatchPathsOf(source, *files_), ::testing::Contains(dir_ / "secrets/pass"));
 }
 
 }  // namespace

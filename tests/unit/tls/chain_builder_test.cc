@@ -247,6 +247,80 @@ TEST(ChainBuilder, DropsTheCrossSignBelowAnExpiredRoot) {
   }
 }
 
+TEST(ChainBuilder, ShortAndLongAreWhatAnOperatorAsksFor) {
+  const DstRoot t;
+  ChainInput input;
+  input.leaf = t.leaf.certificate;
+  input.pool = {t.x1_by_dst.certificate, t.r3.certificate};
+  input.roots = {t.x1.certificate, t.dst.certificate};
+  input.now = kNow;
+  const auto takes_both = [](const std::vector<CertificatePtr>&) { return 1; };
+  const auto takes_short = [](const std::vector<CertificatePtr>& chain) {
+    return chain.size() == 2 ? 1 : 0;
+  };
+  const struct {
+    const char* what;
+    ChainChoice choice;
+    std::function<int(const std::vector<CertificatePtr>&)> score;
+    size_t size, long_size;
+  } cases[] = {
+      {"auto takes the short one of two that are as good", ChainChoice::kAuto, takes_both, 2, 0},
+      {"short", ChainChoice::kShort, takes_both, 2, 0},
+      {"long", ChainChoice::kLong, takes_both, 3, 0},
+      {"long, but nobody takes it", ChainChoice::kLong, takes_short, 2, 0},
+      {"long without profiles is no way to an expired root", ChainChoice::kLong, {}, 2, 0},
+      {"by_client has both", ChainChoice::kByClient, takes_both, 2, 3},
+      {"by_client where there is one", ChainChoice::kByClient, takes_short, 2, 0},
+  };
+  for (const auto& c : cases) {
+    input.choice = c.choice;
+    input.score = c.score;
+    const Chain chain = ChainBuilder::Build(input);
+    EXPECT_EQ(chain.certificates.size(), c.size) << c.what;
+    EXPECT_EQ(chain.long_certificates.size(), c.long_size) << c.what;
+    const bool sends_cross_sign = c.size == 3 || c.long_size == 3;
+    EXPECT_EQ(Fate(chain, t.x1_by_dst), sends_cross_sign ? "kept" : "leads_to_expired_root")
+        << c.what;
+    // Who stops at X1 is content, whatever is sent above it.
+    EXPECT_TRUE(chain.is_complete) << c.what;
+    EXPECT_EQ(chain.root, c.size == 3 ? t.dst.certificate : t.x1.certificate) << c.what;
+    EXPECT_EQ(chain.long_root, c.long_size == 0 ? nullptr : t.dst.certificate) << c.what;
+  }
+}
+
+TEST(ChainBuilder, LongOfFourIsRootYeToX1) {
+  const RootYe t;
+  ChainInput input;
+  input.leaf = t.leaf.certificate;
+  for (const Issued* one : {&t.x2_by_x1, &t.ye1, &t.ye_by_x2}) {
+    input.pool.push_back(one->certificate);
+  }
+  input.roots = {t.x2.certificate, t.x1.certificate};
+  input.now = kNow;
+  input.choice = ChainChoice::kLong;
+  EXPECT_EQ(ChainBuilder::Build(input).certificates.size(), 4u);
+  input.choice = ChainChoice::kShort;
+  EXPECT_EQ(ChainBuilder::Build(input).certificates.size(), 3u);
+}
+
+// One path: nothing to choose, and a proof costs a millisecond.
+TEST(ChainBuilder, AsksNobodyWhereThereIsOneChain) {
+  const RootYe t;
+  ChainInput input;
+  input.leaf = t.leaf.certificate;
+  input.pool = {t.ye1.certificate, t.ye_by_x2.certificate};
+  input.roots = {t.x2.certificate};
+  input.now = kNow;
+  input.score = [](const std::vector<CertificatePtr>&) -> int {
+    ADD_FAILURE() << "asked";
+    return 0;
+  };
+  const Chain chain = ChainBuilder::Build(input);
+  EXPECT_EQ(chain.certificates.size(), 3u);
+  EXPECT_TRUE(chain.is_root_trusted);
+  EXPECT_EQ(chain.root, t.x2.certificate);
+}
+
 TEST(ChainBuilder, TheOnlyIntermediateStaysBelowAnExpiredRoot) {
   const DstRoot t;
   const Issued only = MakeIntermediate(t.dst, {.common_name = "Only"});
