@@ -49,6 +49,7 @@ KeeperRules::KeeperRules(const config::Config& config, IsDirectory is_directory)
       name(source.path);
       name(source.certificate);
       name(source.key);
+      name(source.password_file);
     }
     name(site.standby);
     if (site.tls) name_tls(*site.tls);

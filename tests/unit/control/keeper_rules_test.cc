@@ -30,7 +30,8 @@ tls = true
 [[site]]
 names = ["a.test"]
 certificates = ["/le/live/a.test", "/etc/genkan/b.pem", "/certs/*/tls.crt",
-                { certificate = "/t/cert.pem", key = "/k/secret" }]
+                { certificate = "/t/cert.pem", key = "/k/secret" },
+                { certificate = "/t/shop.p12", password_file = "/k/password" }]
 upstream = "http://127.0.0.1:1"
 )");
   return config;
@@ -54,6 +55,7 @@ TEST(KeeperRules, ReadsEntriesAndTheFilesOfANamedDirectory) {
 TEST(KeeperRules, ReadsCertificateFilesBesideAFile) {
   const KeeperRules rules = Rules();
   EXPECT_TRUE(rules.MayRead("/etc/genkan/b.key"));
+  EXPECT_TRUE(rules.MayRead("/k/password"));
   EXPECT_TRUE(rules.MayRead("/certs/x/tls.key"));
   EXPECT_FALSE(rules.MayRead("/etc/genkan/genkan.toml"));
   EXPECT_FALSE(rules.MayRead("/certs/x/passwords"));
