@@ -588,6 +588,7 @@ std::string ServerExchange::OwnChallenge(std::string_view token) {
 
 void ServerExchange::CollectResponse(size_t most, std::function<void(Result<std::string>)> done) {
   collection_ = Collection{most, std::move(done)};
+  connection_->NeedDeadline(core_.loop().now() + connection_->listener().spec().limits.body_timeout);
 }
 
 void ServerExchange::ForwardNow() {

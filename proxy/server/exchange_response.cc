@@ -341,6 +341,18 @@ MonotonicTime ServerExchange::CheckDeadlines(MonotonicTime now) {
     }
     next = std::min(idle_until, now < average_from ? average_from : now + Seconds(1));
   }
+  if (collection_) {
+    // A body that somebody waits for here is short: it is not a stream that may rest.
+    MonotonicTime until = last_progress_ + limits.body_timeout;
+    if (now >= until) {
+      auto done = std::move(collection_->done);
+      collection_.reset();
+      done(Fail(ErrorCode::kTimeout, "the body stopped"));
+      Dirty();
+      return kNever;
+    }
+    next = std::min(next, until);
+  }
   if (!has_response_) return next;
   if (last_held_ > 0 && connection_->codec().version() == http::Version::kHttp2) {
     MonotonicTime until = last_progress_ + limits.write_timeout;
