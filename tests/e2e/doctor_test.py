@@ -344,6 +344,19 @@ def test_a_lineage_and_its_mistakes(ca, tmp_path):
     assert codes(doctor(str(lineage.path), store=ca.root)) == ["CHAIN_ORDER"]
 
 
+def test_certificates_without_their_keys_are_looked_at(ca, tmp_path):
+    leaf = ca.issue("a.test")
+    folder = tmp_path / "sent"
+    folder.mkdir()
+    (folder / "cert.pem").write_text(leaf.cert)
+    (folder / "chain.pem").write_text(leaf.chain)
+    report = doctor(str(folder), store=ca.root)
+    assert (report["exit"], codes(report)) == (1, ["CHAIN_MISSING_INTERMEDIATE"])
+    assert report["targets"][0]["target"] == str(folder / "cert.pem")
+    (folder / "fullchain.pem").write_text(leaf.fullchain)
+    assert doctor(str(folder), store=ca.root)["exit"] == 0
+
+
 def test_what_is_no_certificate_cannot_be_looked_at(ca, tmp_path):
     (tmp_path / "empty.pem").write_text("")
     (tmp_path / "text.txt").write_text("hello")

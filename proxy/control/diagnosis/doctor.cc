@@ -82,7 +82,7 @@ std::vector<Examination> Doctor::Examine(const std::string& target) const {
   if (server) return {ExamineServer(*server, target)};
   Examination one;
   one.target = target;
-  one.host = Printable(target);
+  one.kind = TargetKind::kFiles;  // there is no host to name
   one.findings.push_back(MakeFinding(FindingCode::kServerNotFound, target, server.error().detail));
   return {std::move(one)};
 }

@@ -195,23 +195,53 @@ class Paths {
     const SourceReading reading = ReadSource(source, files_, context_);
     Examination& one = New(path, TargetKind::kFiles);
     for (const FoundCertificate& found : reading.certificates) FromReading(one, path, found);
-    if (one.chains.empty() && one.findings.empty())
-      Add(one, FindingCode::kCertificateUnreadable, path, "no certificate in it");
-    one.is_seen = !one.chains.empty() || HasMismatch(one);
+    const bool has_mismatch = std::any_of(
+        one.findings.begin(), one.findings.end(),
+        [](const Finding& finding) { return finding.code == FindingCode::kKeyMismatch; });
+    if (one.chains.empty() && !has_mismatch) {
+      Examination nothing = std::move(one);
+      all_.pop_back();
+      if (WithoutKeys(path)) return;
+      nothing.is_seen = false;
+      if (nothing.findings.empty())
+        Add(nothing, FindingCode::kCertificateUnreadable, path, "no certificate in it");
+      all_.push_back(std::move(nothing));
+      return;
+    }
     Sort(one);
   }
 
-  static bool HasMismatch(const Examination& one) {
-    return std::any_of(one.findings.begin(), one.findings.end(), [](const Finding& finding) {
-      return finding.code == FindingCode::kKeyMismatch;
-    });
+  // Certificates that somebody sent, without their keys: fullchain.pem, otherwise each file with a
+  // server's certificate by itself.
+  bool WithoutKeys(const std::string& path) {
+    constexpr size_t kMaxFiles = 64;
+    auto list = files_.List(path);
+    if (!list) return false;
+    const auto full = std::find(list->begin(), list->end(), path + "/fullchain.pem");
+    if (full != list->end()) *list = std::vector<std::string>{*full};
+    if (list->size() > kMaxFiles) list->resize(kMaxFiles);
+    const size_t before = all_.size();
+    for (const std::string& file : *list) {
+      auto bytes = files_.Read(file, tls::kMaxPoolBytes);
+      if (!bytes) continue;
+      const auto pool = tls::ReadPool(*bytes, file);
+      const bool has_leaf =
+          std::any_of(pool.certificates.begin(), pool.certificates.end(),
+                      [](const tls::CertificatePtr& each) { return !each->is_ca(); });
+      if (has_leaf) File(file);
+    }
+    return all_.size() > before;
   }
 
   void FromReading(Examination& one, const std::string& path, const FoundCertificate& found) {
     one.files.insert(one.files.end(), found.files.begin(), found.files.end());
     const bool is_mismatch = found.error.find("does not match") != std::string::npos;
+    // Nobody sends keys along; a key file that is there and holds none is another matter.
+    const bool has_no_key = !found.bundle && found.error.starts_with(path + ": no private key");
     if (is_mismatch) {
       Add(one, FindingCode::kKeyMismatch, path, found.error);
+    } else if (has_no_key) {
+      one.notes.push_back(found.error);
     } else if (!found.error.empty()) {
       Add(one, found.bundle ? FindingCode::kFileDamaged : FindingCode::kCertificateUnreadable, path,
           found.error);

@@ -118,7 +118,10 @@ class Letter {
 
   void WriteSeen() {
     if (examination_.chains.empty()) return;
-    text_ += is_japanese_ ? "\n■ 確認時の状態（送られている証明書）\n" : "\nWhat is sent now\n";
+    const bool is_server = examination_.kind == TargetKind::kServer;
+    text_ += is_japanese_ ? (is_server ? "\n■ 確認時の状態（送られている証明書）\n"
+                                       : "\n■ 確認時のファイルの内容\n")
+                          : (is_server ? "\nWhat is sent now\n" : "\nWhat is in the files now\n");
     for (const SeenChain& chain : examination_.chains) {
       constexpr size_t kMost = 10;
       for (size_t i = 0; i < chain.sent.size() && i < kMost; ++i) {
