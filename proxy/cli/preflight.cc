@@ -90,36 +90,32 @@ class RunningProxy {
     return is_watching_;
   }
 
-  // What it saw since the last question. It writes a request down when the answer has gone out, so
-  // the last one may come a moment later: asked again until `wanted` is reached, or for two
-  // seconds.
+  // All that it saw in this walk so far. Who asks again is given a moment before.
   std::vector<ProxyHit> Hits() {
-    std::vector<ProxyHit> hits;
-    for (int round = 0; round < 20; ++round) {
-      hits = AskHits();
-      if (hits.size() > seen_) break;
-      timespec moment{0, 20'000'000};
-      nanosleep(&moment, nullptr);
-    }
-    // A redirect's requests follow each other: all of this walk are there now, or are not ours.
     timespec moment{0, 50'000'000};
-    nanosleep(&moment, nullptr);
-    hits = AskHits();
-    std::vector<ProxyHit> fresh(hits.begin() + static_cast<ptrdiff_t>(std::min(seen_, hits.size())),
-                                hits.end());
-    seen_ = hits.size();
-    return fresh;
+    if (questions_++ > 0) nanosleep(&moment, nullptr);
+    return AskHits();
+  }
+  // What it has seen until now belongs to the walk before.
+  void BeginWalk() {
+    walk_begins_ = seen_;
+    questions_ = 0;
   }
 
  private:
-  std::vector<ProxyHit> AskHits() const {
+  std::vector<ProxyHit> AskHits() {
     auto response = AskAdmin(address_, "GET", "/challenges.json?token=" + token_);
     std::vector<ProxyHit> hits;
     if (!response || response->status != 200) return hits;
     Json json = Json::parse(response->body, nullptr, false);
     if (!json.is_object() || !json["tokens"].is_array()) return hits;
     for (const Json& record : json["tokens"]) {
-      for (const Json& one : record.value("hits", Json::array())) {
+      const Json list = record.value("hits", Json::array());
+      seen_ = record.value("count", size_t{0});
+      // It keeps only the last ones.
+      size_t number = seen_ - std::min(seen_, list.size());
+      for (const Json& one : list) {
+        if (number++ < walk_begins_) continue;
         ProxyHit hit;
         hit.host = one.value("host", "");
         hit.target = one.value("target", "");
@@ -138,7 +134,8 @@ class RunningProxy {
 
   std::string token_, address_;
   bool is_watching_ = false;
-  size_t seen_ = 0;
+  size_t seen_ = 0, walk_begins_ = 0;  // of all hits, by number
+  int questions_ = 0;
 };
 
 std::string ThumbprintFor(const config::Config& config, const std::string& host) {
@@ -227,6 +224,7 @@ int Preflight(const Flags& given) {
   if (!file) return Cannot(file.error().detail);
   for (const std::string& address : report.addresses) {
     control::ProbeOptions options;
+    proxy.BeginWalk();
     options.host = flags.host;
     options.address = address;
     options.is_for_all = !flags.connect_to.empty();

@@ -43,8 +43,8 @@ struct Walk {
 
 inline constexpr size_t kMostRedirects = 10;
 
-// Follows redirects as an authority does, and says how it ends. `hits` is asked when the last
-// answer is here: everything that the proxy saw of this walk, in order.
+// Follows redirects as an authority does, and says how it ends. `hits`: all that the proxy saw of this walk so far, in
+// order; asked again, with a moment in between that is the callee's to wait, until the last answer is among them.
 Walk WalkAsAuthority(const std::string& host, const std::string& address,
                      const Placement& placement,
                      const std::function<Hop(const std::string& url)>& fetch,

@@ -172,6 +172,26 @@ TEST_F(Preflight, KnowsAnotherServer) {
   EXPECT_EQ(Go().code, "ANOTHER_SERVER") << "what the proxy saw was another request";
 }
 
+TEST_F(Preflight, WaitsForWhatTheProxyHasNotWrittenDownYet) {
+  answers[kFirst] = Answer(301, "", "https://a.test" + kPath);
+  answers["https://a.test" + kPath] = Answer(403);
+  int questions = 0;
+  Walk walk = WalkAsAuthority(
+      "a.test", "192.0.2.1", placement,
+      [&](const std::string& url) {
+        Hop hop = answers.at(url);
+        hop.url = url;
+        return hop;
+      },
+      [&] {
+        std::vector<ProxyHit> so_far = {Seen(301, "redirect_to_https")};
+        if (++questions >= 3) so_far.push_back(Seen(403, "url_filter"));
+        return so_far;
+      });
+  EXPECT_EQ(walk.code, "DENIED_BY_FILTER");
+  EXPECT_EQ(questions, 3);
+}
+
 TEST_F(Preflight, WithoutAProxyToAskTheAnswersSpeak) {
   placement.is_proxy_asked = false;
   answers[kFirst] = Answer(404);
