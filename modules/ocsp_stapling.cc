@@ -163,10 +163,6 @@ class OcspStapling final : public CertificateWatcher {
     entry.is_good = false;
     env.AttachStaple(certificate, "");
     env.Report(certificate, {"ocsp", "revoked", result.reason, result.revoked_at});
-    LOG_ERROR("certificate_revoked",
-              "certificate={} site={} serial={} reason={} since={} source=ocsp", certificate.name,
-              certificate.site, certificate.serial_hex, result.reason,
-              FormatIso8601(result.revoked_at));
     entry.Release();
   }
 

@@ -44,6 +44,7 @@ int Run(int argc, char** argv) {
   genkan::cli::AddStatus(app, exit_code);
   genkan::cli::AddReload(app, exit_code);
   genkan::cli::AddStop(app, exit_code);
+  genkan::cli::AddDrill(app, exit_code);
   genkan::cli::AddModules(app, exit_code);
   // CLI11 says only that a subcommand is missing.
   std::vector<std::string> names = CommandNames(app);

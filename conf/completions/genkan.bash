@@ -3,7 +3,7 @@ _genkan() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run|demo|check|doctor|preflight|status|reload|stop|modules) command=$word; break ;;
+      run|demo|check|doctor|drill|preflight|status|reload|stop|modules) command=$word; break ;;
     esac
   done
   COMPREPLY=()
@@ -38,8 +38,9 @@ _genkan() {
     status) words="-c --config --json --refresh --help" ;;
     reload) words="-c --config --force --help" ;;
     stop) words="-c --config --now --help" ;;
+    drill) words="revocation --site -c --config --help" ;;
     modules) words="--abi --help" ;;
-    *) words="run demo check doctor preflight status reload stop modules --help --version" ;;
+    *) words="run demo check doctor drill preflight status reload stop modules --help --version" ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 }

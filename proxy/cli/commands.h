@@ -20,6 +20,7 @@ void AddDoctor(CLI::App& app, int& exit_code);
 void AddStatus(CLI::App& app, int& exit_code);
 void AddReload(CLI::App& app, int& exit_code);
 void AddStop(CLI::App& app, int& exit_code);
+void AddDrill(CLI::App& app, int& exit_code);
 void AddModules(CLI::App& app, int& exit_code);
 
 }  // namespace genkan::cli

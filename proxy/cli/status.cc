@@ -70,6 +70,18 @@ void PrintCertificate(const Json& certificate) {
     Line("staple", Text(certificate, "staple"));
     std::string why = Text(certificate, "revocation_why");
     Line("revocation", Text(certificate, "revocation") + (why.empty() ? "" : " (" + why + ")"));
+    const std::string renewal = Text(certificate, "renewal");
+    if (!renewal.empty()) {
+      const std::string see = Text(certificate, "explanation");
+      Line("renewal", renewal + " (" + Text(certificate, "renewal_why") +
+                          (see.empty() ? "" : "; see " + see) + ")");
+    }
+    Line("on_revoked", Text(certificate, "hook"));
+    if (IsTrue(certificate, "standby")) {
+      Line("standby", IsTrue(certificate, "serving") ? "SERVING" : "waiting");
+    } else if (!IsTrue(certificate, "serving")) {
+      Line("serving", "NO: the site's standby takes its place");
+    }
     Line("swaps", Text(certificate, "swaps") + ", this one since " + Text(certificate, "since"));
   } else {
     Line("state", "NOT IN SERVICE: this site refuses TLS");
@@ -170,7 +182,7 @@ void AddStatus(CLI::App& app, int& exit_code) {
       ->type_name("FILE");
   command->add_option("--socket", flags->admin.socket, "The admin socket")->type_name("PATH");
   command->add_flag("--json", flags->json, "As JSON, schema 1");
-  command->add_flag("--refresh", flags->refresh, "Ask OCSP responders again");
+  command->add_flag("--refresh", flags->refresh, "Ask OCSP responders, revocation lists and ARI again");
   command->footer("Example: genkan status --json | jq '.certificates[].not_after'");
   command->callback([flags, &exit_code] { exit_code = ShowStatus(*flags); });
 }

@@ -191,6 +191,8 @@ void CheckRevocation(Checker& check) {
   if (hook.empty()) return;
   const std::string path = "revocation.on_revoked";
   if (hook[0].empty()) check.Error(path + "[0]", "an empty command");
+  if (hook[0] == "{lineage}" || hook[0] == "{name}")
+    check.Error(path + "[0]", "a command comes first");
   if (hook[0].starts_with("http://"))
     check.Error(path + "[0]", "\"{}\": only https:// URLs get a POST", EscapeControl(hook[0]));
   if (hook[0].starts_with("https://") && hook.size() > 1)
@@ -277,10 +279,6 @@ std::vector<std::string> ReadAriFile(Revocation& revocation) {
 // Better a line in the log than a key that an operator relies on in vain.
 void WarnOfWhatIsToCome(Checker& check) {
   const Config& config = check.config();
-  for (size_t i = 0; i < config.sites.size(); ++i) {
-    if (!config.sites[i].standby.empty()) check.NoEffectYet(fmt::format("site[{}].standby", i));
-  }
-  if (!config.revocation.on_revoked.empty()) check.NoEffectYet("revocation.on_revoked");
   if (!config.tls.client_certificates.crl.empty())
     check.NoEffectYet("tls.client_certificates.crl");
 }

@@ -126,6 +126,9 @@ ServiceResponse Admin::Answer(const ServiceRequest& request) {
     if (!is_socket) return Plain(403, "over TCP the admin is read-only; use the Unix socket");
     return Post(path, request.head.query());
   }
+  // A command's output may be in it: not over TCP.
+  if (path == "/drill" && method == "GET" && is_socket)
+    return JsonAnswer(200, DrillJson(target_.Drill()));
   if (method != "GET" && method != "HEAD") return Plain(405, "GET, or POST over the Unix socket");
   if (path == "/status.json") return JsonAnswer(200, StatusJson(target_.Status()));
   if (path == "/metrics") {
@@ -168,6 +171,12 @@ ServiceResponse Admin::Post(std::string_view path, std::string_view query) {
     return JsonAnswer(
         status, json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
   }
+  constexpr std::string_view kDrill = "/drill/";
+  if (path.starts_with(kDrill)) {
+    auto started = target_.StartDrill(std::string(path.substr(kDrill.size())));
+    if (!started) return Plain(409, started.error().detail);
+    return JsonAnswer(200, "{\"schema\": 1, \"drilling\": true}\n");
+  }
   if (path == "/refresh") {
     target_.Refresh();
     return JsonAnswer(200, "{\"schema\": 1, \"refreshing\": true}\n");
@@ -179,7 +188,7 @@ ServiceResponse Admin::Post(std::string_view path, std::string_view query) {
                                : "{\"schema\": 1, \"stopping\": \"draining\"}\n");
   }
   if (path == "/preflight") return Watch(query);
-  return Plain(404, "POST /reload, /refresh, /preflight or /stop");
+  return Plain(404, "POST /reload, /refresh, /preflight, /drill/HOST or /stop");
 }
 
 ServiceResponse Admin::Watch(std::string_view query) {

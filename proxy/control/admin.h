@@ -9,6 +9,7 @@
 
 #include "proxy/base/result.h"
 #include "proxy/control/http_service.h"
+#include "proxy/control/revocation_drill.h"
 #include "proxy/control/socket_opener.h"
 #include "proxy/control/status.h"
 #include "proxy/event/event_loop.h"
@@ -28,6 +29,8 @@ class AdminTarget {
   virtual ReloadResult Reload(bool force) = 0;
   virtual void Refresh() = 0;
   virtual server::ChallengeBoard& Challenges() = 0;
+  virtual genkan::Status StartDrill(const std::string& site) = 0;
+  virtual DrillReport Drill() = 0;
   // After the answer has gone out.
   virtual void StopSoon(bool now) = 0;
 

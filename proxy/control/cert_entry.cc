@@ -159,17 +159,33 @@ std::vector<CertFinding> FindingsOf(const CertEntry& entry, const CertLeaves& le
   LeafState known = leaves.StateOf(ShaOf(entry.in_service));
   if (known.revocation == "revoked")
     findings.push_back(
-        {LogLevel::kError, "cert_revoked", FindingCode::kRevoked, "revoked (" + known.why + ")"});
+        {LogLevel::kError, "cert_revoked", FindingCode::kRevoked,
+         "revoked (" + known.why + ")" +
+             (known.since == WallTime{} ? "" : " since " + FormatIso8601(known.since))});
+  if (known.must_renew) {
+    findings.push_back(
+        {known.is_overdue ? LogLevel::kError : LogLevel::kWarn, "cert_must_renew",
+         FindingCode::kMustRenew,
+         fmt::format("must be renewed now: {}{}", known.renewal.why,
+                     known.renewal.url.empty() ? "" : "; see " + known.renewal.url)});
+  }
+  if (!entry.standby_problem.empty())
+    findings.push_back({LogLevel::kError, "cert_standby", FindingCode::kStandbyUnusable,
+                        "the standby certificate cannot stand in: " + entry.standby_problem});
   FindStaple(entry, leaves, frame.is_ocsp_enabled, findings);
   return findings;
 }
 
-CertificateStatus StatusOf(const CertEntry& entry, const CertLeaves& leaves, bool is_ocsp_enabled,
+CertificateStatus StatusOf(const CertSource& source, const CertEntry& entry,
+                           const CertLeaves& leaves, bool is_ocsp_enabled,
                            const std::vector<CertFinding>& findings) {
   CertificateStatus status;
   status.site = entry.site;
   status.name = entry.name;
   status.files = entry.files;
+  status.is_standby = source.is_standby;
+  status.is_serving =
+      entry.in_service && !entry.is_replaced && (!source.is_standby || entry.is_standing_in);
   status.swaps = entry.swaps;
   status.last_refusal = entry.refusal;
   if (!entry.refusal.empty()) status.last_refusal_at = entry.refused_at;
@@ -219,6 +235,12 @@ CertificateStatus StatusOf(const CertEntry& entry, const CertLeaves& leaves, boo
   LeafState state = leaves.StateOf(sha);
   status.revocation = state.revocation;
   status.revocation_why = state.why;
+  status.revocation_source = state.source;
+  status.revocation_since = state.since;
+  status.renewal = state.renewal.state;
+  status.renewal_why = state.renewal.why;
+  status.renewal_moment = state.renewal.since;
+  status.explanation_url = state.renewal.url;
   return status;
 }
 

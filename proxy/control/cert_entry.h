@@ -45,6 +45,11 @@ struct CertEntry {
     std::string reason;
     WallTime at{};
   } last_refusal;
+  // Revoked or to be renewed now, and its site's standby certificate is served in its place.
+  bool is_replaced = false;
+  bool is_standing_in = false;  // of a standby: it is served
+  std::string standby_problem;  // why no standby takes its place, where one is named
+
   bool is_last_good_tried = false;
   bool is_missing_told = false, is_expiry_told = false, is_unknown_root_told = false;
 };
@@ -53,6 +58,7 @@ struct CertEntry {
 struct CertSource {
   std::string site;  // primary name
   size_t site_index = 0;
+  bool is_standby = false;  // the site's `standby`, not one of its `certificates`
   config::CertificateSource config;
   std::vector<std::string> watch;
   std::vector<std::unique_ptr<CertEntry>> entries;
@@ -60,8 +66,9 @@ struct CertSource {
   bool needs_retry = false;     // soon, without an event
   std::set<std::string> wants;  // certificates (SHA-256) whose issuer is looked for by AIA
 
-  bool IsSameAs(const std::string& other_site, const config::CertificateSource& other) const {
-    return site == other_site && config.path == other.path &&
+  bool IsSameAs(const std::string& other_site, bool standby,
+                const config::CertificateSource& other) const {
+    return site == other_site && is_standby == standby && config.path == other.path &&
            config.certificate == other.certificate && config.key == other.key &&
            config.chain == other.chain;
   }
@@ -102,7 +109,8 @@ SwapSide SideOf(const tls::BundlePtr& bundle, const tls::Chain& chain, const Lea
 
 std::vector<CertFinding> FindingsOf(const CertEntry& entry, const CertLeaves& leaves,
                                     const FindingFrame& frame);
-CertificateStatus StatusOf(const CertEntry& entry, const CertLeaves& leaves, bool is_ocsp_enabled,
+CertificateStatus StatusOf(const CertSource& source, const CertEntry& entry,
+                           const CertLeaves& leaves, bool is_ocsp_enabled,
                            const std::vector<CertFinding>& findings);
 
 // "CN=a, CN=R3": for the log.

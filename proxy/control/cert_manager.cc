@@ -10,6 +10,8 @@
 #include "proxy/control/cert_publisher.h"
 #include "proxy/control/cert_reader.h"
 #include "proxy/control/cert_swapper.h"
+#include "proxy/control/revocation_drill.h"
+#include "proxy/control/revocation_reaction.h"
 #include "proxy/event/timer.h"
 
 namespace genkan::control {
@@ -29,9 +31,16 @@ class Manager final : public CertManager {
   void ReadAgain(bool force) override;
   void Refresh() override { leaves_.Refresh(); }
   std::vector<CertificateStatus> Status() const override;
+  genkan::Status StartDrill(const std::string& site) override {
+    if (!snapshot_) return Fail(ErrorCode::kBusy, "it is still starting");
+    return drill_.Start(*snapshot_, site);
+  }
+  const DrillReport& Drill() const override { return drill_.report(); }
 
  private:
   void TakeSources();
+  void TakeSource(CertSources& before, size_t site_index, bool is_standby,
+                  const config::CertificateSource& wanted);
   void ScheduleUpdate();
   void Update();
   void KeepLeaves();
@@ -59,6 +68,8 @@ class Manager final : public CertManager {
   int hours_ = 0;
 
   CertLeaves leaves_;
+  RevocationReaction reaction_;
+  RevocationDrill drill_;
   CertPublisher publisher_;
   CertSwapper swapper_;
   CertReader reader_;
@@ -69,6 +80,8 @@ Manager::Manager(CertManagerOptions options)
     : options_(std::move(options)),
       leaves_({options_.loop, options_.fetcher, options_.pool, options_.state, options_.clock,
                [this] { ScheduleUpdate(); }}),
+      reaction_({options_.loop, options_.clock, options_.hooks, options_.fetcher, options_.state}),
+      drill_({options_.clock, leaves_, sources_, reaction_}),
       publisher_({options_.clock, leaves_, sources_, options_.publish}),
       swapper_({options_.loop, options_.clock, leaves_, options_.state,
                 [this] { ScheduleUpdate(); },
@@ -91,6 +104,7 @@ void Manager::Apply(server::SnapshotPtr snapshot, std::function<void()> ready) {
   snapshot_ = std::move(snapshot);
   swapper_.Configure(snapshot_);
   leaves_.SetAriAuthorities(config::AllAriAuthorities(config().revocation));
+  reaction_.Configure(config().revocation);
   TakeSources();
   if (reader_.LoadContext(config().certificates, false)) {
     for (auto& source : sources_) source->needs_reading = true;
@@ -114,24 +128,35 @@ void Manager::TakeSources() {
   CertSources before = std::exchange(sources_, {});
   for (size_t i = 0; i < snapshot_->sites.size(); ++i) {
     const server::SiteSpec& site = snapshot_->sites[i];
-    for (const config::CertificateSource& wanted : site.config.certificates) {
-      auto same = std::find_if(before.begin(), before.end(), [&](const auto& source) {
-        return source && source->IsSameAs(site.name, wanted);
-      });
-      if (same != before.end()) {
-        sources_.push_back(std::move(*same));
-      } else {
-        sources_.push_back(std::make_unique<CertSource>());
-        sources_.back()->site = site.name;
-        sources_.back()->config = wanted;
-      }
-      sources_.back()->site_index = i;
+    for (const config::CertificateSource& wanted : site.config.certificates)
+      TakeSource(before, i, false, wanted);
+    if (!site.config.standby.empty()) {
+      config::CertificateSource standby;
+      standby.path = site.config.standby;
+      TakeSource(before, i, true, standby);
     }
   }
   for (const auto& source : before) {
     if (!source) continue;
     for (const auto& entry : source->entries) swapper_.Forget(entry.get());
   }
+}
+
+void Manager::TakeSource(CertSources& before, size_t site_index, bool is_standby,
+                         const config::CertificateSource& wanted) {
+  const std::string& site = snapshot_->sites[site_index].name;
+  auto same = std::find_if(before.begin(), before.end(), [&](const auto& source) {
+    return source && source->IsSameAs(site, is_standby, wanted);
+  });
+  if (same != before.end()) {
+    sources_.push_back(std::move(*same));
+  } else {
+    sources_.push_back(std::make_unique<CertSource>());
+    sources_.back()->site = site;
+    sources_.back()->is_standby = is_standby;
+    sources_.back()->config = wanted;
+  }
+  sources_.back()->site_index = site_index;
 }
 
 void Manager::ReadAgain(bool force) {
@@ -159,6 +184,9 @@ void Manager::Update() {
   reader_.ReadFlagged(config().certificates);
   swapper_.CheckPending(sources_);
   KeepLeaves();
+  ForEachEntry(sources_, [this](const CertSource&, const CertEntry& entry) {
+    if (entry.in_service) reaction_.Look(entry, leaves_.StateOf(ShaOf(entry.in_service)));
+  });
   publisher_.Publish(*snapshot_);
   for (CertEntry* entry : swapper_.TakeFresh()) LogFindings(*entry, Telling::kAll);
   StartTick();
@@ -173,6 +201,7 @@ void Manager::KeepLeaves() {
     if (entry.pending) kept.insert(ShaOf(entry.pending->bundle));
   });
   leaves_.Keep(kept);
+  reaction_.Keep(kept);
 }
 
 bool Manager::IsReadyAwaited() const {
@@ -196,7 +225,7 @@ std::vector<std::string> Manager::UncoveredBy(const CertEntry& entry) const {
   const CertSource* of_entry = nullptr;
   const CertEntry* first = nullptr;
   ForEachEntry(sources_, [&](const CertSource& source, const CertEntry& other) {
-    if (other.site != entry.site || !other.in_service) return;
+    if (other.site != entry.site || !other.in_service || source.is_standby) return;
     if (first == nullptr) first = &other;
     if (&other == &entry) of_entry = &source;
     leaves.push_back(&other.in_service->leaf());
@@ -280,8 +309,9 @@ void Manager::StartTick() {
 
 std::vector<CertificateStatus> Manager::Status() const {
   std::vector<CertificateStatus> all;
-  ForEachEntry(sources_, [&](const CertSource&, const CertEntry& entry) {
-    all.push_back(StatusOf(entry, leaves_, IsOcspEnabled(), Findings(entry)));
+  ForEachEntry(sources_, [&](const CertSource& source, const CertEntry& entry) {
+    all.push_back(StatusOf(source, entry, leaves_, IsOcspEnabled(), Findings(entry)));
+    all.back().hook = reaction_.HookOf(entry.name);
   });
   return all;
 }

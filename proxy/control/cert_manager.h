@@ -9,6 +9,7 @@
 
 #include "proxy/control/certificate_source.h"
 #include "proxy/control/fetcher.h"
+#include "proxy/control/hook_runner.h"
 #include "proxy/control/state_dir.h"
 #include "proxy/event/blocking_pool.h"
 #include "proxy/event/event_loop.h"
@@ -41,6 +42,14 @@ struct CertificateStatus {
   std::string staple;                 // "good until …", "none", "waiting", "not offered by the CA"
   WallTime staple_next_update{};
   std::string revocation = "unknown", revocation_why;  // good / revoked / unknown
+  std::string revocation_source;                       // "ocsp", "crl"
+  WallTime revocation_since{};
+  // Of the authority's renewal information: "" (none), "keep", "renew" (its moment has come), "overdue".
+  std::string renewal, renewal_why, explanation_url;
+  WallTime renewal_moment{};
+  std::string hook;         // of on_revoked: "", "running", "ran", "failed: exit 1"
+  bool is_standby = false;  // the site's standby certificate
+  bool is_serving = false;  // what handshakes get: not where a standby takes its place
   uint64_t swaps = 0;
   std::string last_refusal;           // why new files were not taken; "" when none stands
   WallTime last_refusal_at{};
@@ -51,10 +60,13 @@ struct CertificateStatus {
   std::vector<std::string> finding_codes;  // of each of them: "LEAF_EXPIRES_SOON" (conf/doctor.md)
 };
 
+struct DrillReport;
+
 struct CertManagerOptions {
   event::EventLoop& loop;
   Fetcher& fetcher;
   event::BlockingPool& pool;
+  HookRunner& hooks;
   StateDir& state;
   FileAccess& files;
   const Clock& clock;
@@ -79,6 +91,9 @@ class CertManager {
   // `genkan status --refresh`.
   virtual void Refresh() = 0;
   virtual std::vector<CertificateStatus> Status() const = 0;
+  // `genkan drill revocation`; the report fills up behind it.
+  virtual genkan::Status StartDrill(const std::string& site) = 0;
+  virtual const DrillReport& Drill() const = 0;
 };
 
 }  // namespace genkan::control

@@ -1,5 +1,9 @@
 #include "proxy/control/cert_publisher.h"
 
+#include "proxy/base/log.h"
+#include "proxy/control/revocation_reaction.h"
+#include "proxy/control/standby.h"
+
 namespace genkan::control {
 namespace {
 
@@ -39,7 +43,50 @@ std::set<std::string> CertPublisher::Barred() {
   return barred;
 }
 
+// A site's standby takes the place of what is revoked or must be renewed now, where it can.
+void CertPublisher::ChooseStandby(const server::Snapshot& snapshot) {
+  const WallTime now = options_.clock.Wall();
+  std::vector<std::vector<CertEntry*>> standby(snapshot.sites.size());
+  ForEachEntry(options_.sources, [&](const CertSource& source, CertEntry& entry) {
+    entry.is_standing_in = false;
+    if (source.is_standby) standby[source.site_index].push_back(&entry);
+  });
+  ForEachEntry(options_.sources, [&](const CertSource& source, CertEntry& entry) {
+    if (source.is_standby) return;
+    const bool was_replaced = std::exchange(entry.is_replaced, false);
+    std::string problem;
+    const auto& mine = standby[source.site_index];
+    if (entry.in_service && !mine.empty() &&
+        AlarmOf(options_.leaves.StateOf(ShaOf(entry.in_service))) >= Alarm::kOverdue) {
+      for (CertEntry* one : mine) {
+        const Status can = CanStandIn(*one, entry, snapshot.sites[source.site_index].config.names,
+                                      options_.leaves, now);
+        if (can) {
+          entry.is_replaced = one->is_standing_in = true;
+        } else {
+          problem = can.error().detail;
+        }
+      }
+    }
+    TellStandby(entry, was_replaced, entry.is_replaced ? "" : problem);
+    // Sessions of a leaf that was given up do not come back.
+    if (entry.is_replaced) Bar(entry.in_service->leaf().sha256());
+  });
+}
+
+void CertPublisher::TellStandby(CertEntry& entry, bool was_replaced, const std::string& problem) {
+  if (entry.is_replaced && !was_replaced)
+    LOG_ERROR("standby_serving", "site={} in_place_of={}", entry.site, entry.name);
+  if (!entry.is_replaced && was_replaced)
+    LOG_INFO("standby_relieved", "site={} by={}", entry.site, entry.name);
+  if (!problem.empty() && problem != entry.standby_problem)
+    LOG_ERROR("standby_unusable", "site={} in_place_of={} reason=\"{}\"", entry.site, entry.name,
+              problem);
+  entry.standby_problem = problem;
+}
+
 void CertPublisher::Publish(const server::Snapshot& snapshot) {
+  ChooseStandby(snapshot);
   std::vector<tls::CertStore::SiteEntry> sites = SitesOf(snapshot);
   std::vector<std::pair<uint32_t, tls::BundlePtr>> bundles;
   ForEachEntry(options_.sources, [&](const CertSource& source, CertEntry& entry) {
@@ -52,6 +99,7 @@ void CertPublisher::Publish(const server::Snapshot& snapshot) {
     if (entry.in_service->staple() != staple)
       entry.in_service = entry.in_service->WithStaple(std::move(staple));
     BarRevoked(entry.in_service, sha);
+    if (source.is_standby ? !entry.is_standing_in : entry.is_replaced) return;
     sites[source.site_index].bundles.push_back(entry.in_service);
     bundles.emplace_back(static_cast<uint32_t>(source.site_index), entry.in_service);
   });

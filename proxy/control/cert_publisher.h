@@ -36,6 +36,8 @@ class CertPublisher {
   void Bar(const std::string& sha256);
 
  private:
+  void ChooseStandby(const server::Snapshot& snapshot);
+  void TellStandby(CertEntry& entry, bool was_replaced, const std::string& problem);
   void BarRevoked(const tls::BundlePtr& bundle, const std::string& sha256_hex);
   std::set<std::string> Barred();
 

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "proxy/control/diagnosis/diagnosis.h"
-#include "proxy/tls/ocsp.h"
+#include "proxy/control/known_revocation.h"
 #include "proxy/tls/trust_store.h"
 
 namespace genkan::control {
@@ -198,13 +198,10 @@ class Checking {
   // What the running proxy was told and stored; nobody is asked here.
   std::optional<RevocationFacts> StoredRevocation(const FoundCertificate& found) {
     if (state_dir_.empty() || !found.issuer) return std::nullopt;
-    const tls::Certificate& leaf = found.bundle->leaf();
-    constexpr size_t kMaxBytes = 64 * 1024;
-    auto stored = files_.Read(state_dir_ + "/ocsp/" + leaf.sha256_hex(), kMaxBytes);
-    if (!stored) return std::nullopt;
-    const auto answer = tls::VerifyOcsp(*stored, leaf, *found.issuer, context_.now);
-    if (!answer || answer->state != tls::OcspState::kRevoked) return std::nullopt;
-    return RevocationFacts{true, "ocsp", answer->reason, answer->revoked_at};
+    const auto known =
+        FindKnownRevocation(state_dir_, found.bundle->leaf(), *found.issuer, context_.now);
+    if (!known) return std::nullopt;
+    return RevocationFacts{true, known->source, known->reason, known->since};
   }
 
   // Cause, who is hit, and what to do about it here.

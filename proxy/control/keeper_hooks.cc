@@ -21,6 +21,7 @@ bool IsKnownWord(const std::string& word, const config::Config& config) {
   if (word.empty() || word.front() == '-') return false;
   for (const config::Site& site : config.sites) {
     if (std::find(site.names.begin(), site.names.end(), word) != site.names.end()) return true;
+    if (!site.standby.empty() && word == BaseName(site.standby)) return true;
     for (const config::CertificateSource& source : site.certificates) {
       for (const std::string* path : {&source.path, &source.certificate}) {
         if (path->empty()) continue;

@@ -189,6 +189,14 @@ void AddCertificates(Families& families, const RunStatus& status) {
         return static_cast<double>(std::count_if(c.clients.begin(), c.clients.end(),
                                                  [](const auto& one) { return !one.is_accepted; }));
       });
+  add(MetricType::Gauge, "genkan_certificate_must_renew",
+      "1 where the authority wants it renewed: its moment has come; 2: its window is past.",
+      [](const Certificate& c) {
+        return c.renewal == "overdue" ? 2.0 : c.renewal == "renew" ? 1.0 : 0.0;
+      });
+  add(MetricType::Gauge, "genkan_certificate_serving",
+      "1 where handshakes get it; 0: missing, a standby that waits, or replaced by the standby.",
+      [](const Certificate& c) { return c.is_serving ? 1.0 : 0.0; });
   MetricFamily& revocation =
       families.Begin(MetricType::Gauge, "genkan_certificate_revocation_state",
                      "1 at the state that is known: good, revoked or unknown.");

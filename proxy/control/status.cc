@@ -39,6 +39,15 @@ Json CertificateJson(const CertificateStatus& certificate, WallTime now) {
   json["staple_next_update"] = TimeOrNull(certificate.staple_next_update);
   json["revocation"] = certificate.revocation;
   json["revocation_why"] = certificate.revocation_why;
+  json["revocation_source"] = certificate.revocation_source;
+  json["revocation_since"] = TimeOrNull(certificate.revocation_since);
+  json["renewal"] = certificate.renewal;
+  json["renewal_why"] = certificate.renewal_why;
+  json["renewal_moment"] = TimeOrNull(certificate.renewal_moment);
+  json["explanation"] = certificate.explanation_url;
+  json["hook"] = certificate.hook;
+  json["standby"] = certificate.is_standby;
+  json["serving"] = certificate.is_serving;
   json["swaps"] = certificate.swaps;
   json["last_refusal"] = certificate.last_refusal;
   json["last_refusal_at"] = TimeOrNull(certificate.last_refusal_at);

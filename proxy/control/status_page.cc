@@ -100,6 +100,21 @@ void AddCertificate(std::string& html, const CertificateStatus& certificate, Wal
            certificate.revocation == "good"      ? "good"
            : certificate.revocation == "revoked" ? "bad"
                                                  : "");
+    if (!certificate.renewal.empty()) {
+      AddRow(
+          html, "renewal",
+          certificate.renewal_why +
+              (certificate.explanation_url.empty() ? "" : "; see " + certificate.explanation_url),
+          certificate.renewal == "keep"    ? ""
+          : certificate.renewal == "renew" ? "warn"
+                                           : "bad");
+    }
+    if (!certificate.hook.empty()) AddRow(html, "on_revoked", certificate.hook);
+    if (certificate.is_standby)
+      AddRow(html, "standby", certificate.is_serving ? "serving" : "waiting",
+             certificate.is_serving ? "warn" : "");
+    else if (!certificate.is_serving)
+      AddRow(html, "serving", "no: the site's standby takes its place", "bad");
     AddRow(
         html, "swaps",
         fmt::format("{}, this one since {}", certificate.swaps, FormatIso8601(certificate.since)));

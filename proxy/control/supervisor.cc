@@ -19,11 +19,13 @@
 #include "proxy/control/admin.h"
 #include "proxy/control/cert_manager.h"
 #include "proxy/control/fetcher.h"
+#include "proxy/control/hook_runner.h"
 #include "proxy/control/keeper_process.h"
 #include "proxy/control/listener_sockets.h"
 #include "proxy/control/module_files.h"
 #include "proxy/control/privileges.h"
 #include "proxy/control/reloader.h"
+#include "proxy/control/revocation_drill.h"
 #include "proxy/control/service_manager.h"
 #include "proxy/control/state_dir.h"
 #include "proxy/control/ticket_rotator.h"
@@ -66,6 +68,10 @@ class Supervisor final : public AdminTarget {
   server::ChallengeBoard& Challenges() override { return shared_->challenges; }
   void Refresh() override { certificates_->Refresh(); }
   void StopSoon(bool now) override;
+  genkan::Status StartDrill(const std::string& site) override {
+    return certificates_->StartDrill(site);
+  }
+  DrillReport Drill() override { return certificates_->Drill(); }
 
  private:
   enum class State { kStarting, kServing, kDraining };
@@ -110,6 +116,7 @@ class Supervisor final : public AdminTarget {
   std::vector<std::unique_ptr<server::Worker>> workers_;
   const std::unique_ptr<FileAccess> direct_files_ = MakeDirectFileAccess();
   std::unique_ptr<Fetcher> fetcher_;
+  std::unique_ptr<HookRunner> hooks_;
   std::vector<std::unique_ptr<Module>> watcher_modules_;
   std::unique_ptr<CertManager> certificates_;
   std::unique_ptr<ModuleFiles> module_files_;
@@ -138,6 +145,7 @@ Supervisor::~Supervisor() {
   tickets_.reset();
   module_files_.reset();
   certificates_.reset();
+  hooks_.reset();
   for (auto& worker : workers_) worker->Stop();
   workers_.clear();
   fetcher_.reset();
@@ -257,8 +265,9 @@ Errors Supervisor::StartCertificates() {
       std::make_unique<TicketRotator>(loop_, files(), [this](const tls::TicketKeysPtr& keys) {
         for (auto& worker : workers_) worker->ApplyTicketKeys(keys);
       });
+  hooks_ = keeper_ ? keeper_->MakeHookRunner(loop_) : MakeDirectHookRunner(loop_);
   certificates_ = CertManager::Make(
-      {loop_, *fetcher_, *blocking_, *state_dir_, files(), SystemClock(),
+      {loop_, *fetcher_, *blocking_, *hooks_, *state_dir_, files(), SystemClock(),
        [this](tls::CertStorePtr store, std::shared_ptr<const std::vector<std::string>> revoked) {
          Publish(std::move(store), std::move(revoked));
        },

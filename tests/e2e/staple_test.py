@@ -75,7 +75,8 @@ def test_curl_and_gnutls_take_the_staple(ca, responder, lineage, origin, tmp_pat
 
 
 def test_only_good_answers_are_stapled(ca, responder, origin, tmp_path):
-    for number, mode in enumerate(("try_later", "garbage", "error")):
+    responder.other = ca.issue("other.test")
+    for mode in ("try_later", "garbage", "error", "huge", "other", "not_allowed"):
         responder.mode = mode
         lineage = Lineage(tmp_path / mode, "a.test", ca.issue("a.test", ocsp_url=responder.url))
         asked = responder.requests
@@ -83,6 +84,38 @@ def test_only_good_answers_are_stapled(ca, responder, origin, tmp_path):
             eventually(lambda: responder.requests > asked, what=f"the responder is asked ({mode})")
             assert staple_of(genkan, ca) == "none", mode
             assert curl(genkan, "a.test", ca=ca.root).stdout == "hello /\n"
+            eventually(lambda: "ocsp_failed" in genkan.log(), what=f"the cause is told ({mode})")
+
+
+def refresh(genkan):
+    return genkan.command("status", "--refresh").returncode == 0
+
+
+def test_bad_answers_leave_the_last_good_one_and_are_told_once(ca, responder, lineage, origin, tmp_path):
+    with Genkan(tmp_path, config(ca, lineage, origin)) as genkan:
+        assert staple_of(genkan, ca) == "good"
+        responder.mode = "error"
+        for _ in range(3):
+            asked = responder.requests
+            # While a question is under way a refresh adds none.
+            eventually(lambda: refresh(genkan) and responder.requests > asked, longest=60, what="it is asked")
+        eventually(lambda: "ocsp_failed" in genkan.log(), what="the cause is told")
+        assert staple_of(genkan, ca) == "good"
+        assert genkan.log().count("ocsp_failed") == 1
+        responder.mode = "normal"
+        eventually(lambda: refresh(genkan) and "ocsp_recovered" in genkan.log(), longest=60, what="it recovers")
+
+
+def test_a_must_staple_certificate_without_a_staple_is_a_finding(ca, responder, origin, tmp_path):
+    responder.mode = "try_later"
+    issued = ca.issue("a.test", ocsp_url=responder.url, must_staple=True)
+    lineage = Lineage(tmp_path, "a.test", issued)
+    with Genkan(tmp_path, config(ca, lineage, origin, '[ocsp]\nfirst_response_wait = "100ms"\n')) as genkan:
+        assert any("must-staple" in one for one in genkan.certificate()["findings"]), genkan.certificate()
+        responder.mode = "normal"
+        eventually(lambda: refresh(genkan) and not genkan.certificate()["findings"], longest=60,
+                   what="with a staple there is no finding left")
+        assert staple_of(genkan, ca) == "good"
 
 
 def test_a_revoked_certificate_is_told_and_never_stapled(ca, responder, origin, tmp_path):
@@ -97,7 +130,12 @@ def test_a_revoked_certificate_is_told_and_never_stapled(ca, responder, origin, 
 
 
 def test_a_silent_responder_delays_the_start_by_no_more_than_it_may(ca, responder, lineage, origin, tmp_path):
-    responder.mode = "silent"
+    for mode in ("silent", "dripping"):
+        responder.mode = mode
+        hangs(ca, lineage, origin, tmp_path / mode)
+
+
+def hangs(ca, lineage, origin, tmp_path):
     with Genkan(tmp_path, config(ca, lineage, origin, '[ocsp]\nfirst_response_wait = "1s"\n')) as genkan:
         began = time.monotonic()
         genkan.stop()

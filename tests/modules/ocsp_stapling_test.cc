@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "tests/support/fake_certificate_env.h"
 #include "tests/support/fake_exchange.h"
 #include "tests/support/log_lines.h"
@@ -184,6 +186,73 @@ TEST_F(OcspStapling, AThousandCertificatesWithOneTroubleAreOneLine) {
     env_.Answer(Result<FetchResponse>(genkan::Fail(ErrorCode::kIo, "refused")));
   }
   EXPECT_EQ(log.Count(LogLevel::kWarn, "ocsp_failed"), 1u);
+}
+
+TEST_F(OcspStapling, ADayOfScheduleIsAsExpected) {
+  env_.this_update = env_.time;
+  env_.next_update = env_.time + Millis(4 * 3'600'000);
+  Begin();
+  env_.Answer("good");
+  const WallTime end = env_.time + kDay;
+  int asked = 0;
+  while (true) {
+    ASSERT_TRUE(env_.timer);
+    EXPECT_GE(*env_.timer, Millis(108 * 60'000));
+    EXPECT_LE(*env_.timer, Millis(132 * 60'000));
+    env_.time += *env_.timer;
+    if (env_.time > end) break;
+    watcher_->OnTimer(env_, certificate_);
+    ASSERT_EQ(env_.fetches.size(), 1u);
+    env_.this_update = env_.time;
+    env_.next_update = env_.time + Millis(4 * 3'600'000);
+    env_.Answer("good");
+    ++asked;
+  }
+  EXPECT_GE(asked, 10);
+  EXPECT_LE(asked, 13);
+}
+
+TEST_F(OcspStapling, ThroughDaysOfOutageItKeepsTheStapleWhileItIsGoodAndRecovers) {
+  testing::LogLines log;
+  env_.this_update = env_.time;
+  env_.next_update = env_.time + 3 * kDay;
+  Begin();
+  env_.Answer("good");
+  const WallTime expiry = env_.next_update;
+  const WallTime end = env_.time + 10 * kDay;
+  while (env_.time < end) {
+    env_.time += *env_.timer;
+    watcher_->OnTimer(env_, certificate_);
+    ASSERT_EQ(env_.fetches.size(), 1u);
+    const size_t before = env_.reports.size();
+    env_.Answer(Result<FetchResponse>(genkan::Fail(ErrorCode::kIo, "refused")));
+    EXPECT_LE(*env_.timer, Millis(3'600'000));
+    const bool is_told_unknown = env_.reports.size() > before;
+    EXPECT_EQ(is_told_unknown, env_.time >= expiry);
+  }
+  EXPECT_THAT(env_.staples, ElementsAre("good")) << "whoever staples looks at its end";
+  EXPECT_LE(log.Count(LogLevel::kWarn, "ocsp_failed"), 2u) << "one a responder";
+  const WallTime back = env_.time;
+  env_.time += *env_.timer;
+  watcher_->OnTimer(env_, certificate_);
+  env_.this_update = env_.time;
+  env_.next_update = env_.time + kDay;
+  env_.Answer("good again");
+  EXPECT_LE(env_.time - back, Millis(3'600'000));
+  EXPECT_THAT(env_.staples, ElementsAre("good", "good again"));
+  EXPECT_EQ(env_.last_report.state, "good");
+}
+
+TEST_F(OcspStapling, AThousandCertificatesAreSpread) {
+  std::set<int64_t> times;
+  for (int i = 0; i < 1000; ++i) {
+    certificate_.sha256_hex = std::to_string(i);
+    Begin();
+    env_.Answer("good");
+    times.insert(env_.timer->count() / 1000);
+  }
+  EXPECT_GT(times.size(), 900u);
+  EXPECT_GT(*times.rbegin() - *times.begin(), 50'000) << "seconds, of a week's validity";
 }
 
 TEST_F(OcspStapling, NothingButGoodIsEverStapled) {

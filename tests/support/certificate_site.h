@@ -57,7 +57,7 @@ class CertificateSites {
     state.reset();  // its lock
     state = std::move(control::StateDir::Open(dir / "state").value());
     manager = control::CertManager::Make(
-        {loop, fetcher, pool, *state, *files, *clock,
+        {loop, fetcher, pool, *hooks, *state, *files, *clock,
          [this](tls::CertStorePtr published,
                 std::shared_ptr<const std::vector<std::string>> without) {
            store = std::move(published);
@@ -136,6 +136,7 @@ class CertificateSites {
   event::EventLoop loop;
   event::BlockingPool pool{2};
   control::Fetcher fetcher{loop, pool};
+  std::unique_ptr<control::HookRunner> hooks = control::MakeDirectHookRunner(loop);
   const Clock* clock = &SystemClock();
   std::unique_ptr<control::FileAccess> files = control::MakeDirectFileAccess();
   std::unique_ptr<control::StateDir> state;

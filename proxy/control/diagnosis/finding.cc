@@ -42,6 +42,8 @@ constexpr Entry kEntries[] = {
     {FindingCode::kMustStapleWithoutResponder, "MUST_STAPLE_WITHOUT_RESPONDER", Severity::kBroken},
     {FindingCode::kMustStapleOcspOff, "MUST_STAPLE_OCSP_OFF", Severity::kBroken},
     {FindingCode::kStapleInvalid, "STAPLE_INVALID", Severity::kBroken},
+    {FindingCode::kMustRenew, "MUST_RENEW", Severity::kWillBreak},
+    {FindingCode::kStandbyUnusable, "STANDBY_UNUSABLE", Severity::kWillBreak},
     {FindingCode::kServerNotFound, "SERVER_NOT_FOUND", Severity::kBroken},
     {FindingCode::kServerRefused, "SERVER_REFUSED", Severity::kBroken},
     {FindingCode::kServerUnreachable, "SERVER_UNREACHABLE", Severity::kBroken},

@@ -48,6 +48,8 @@ enum class FindingCode {
   kMustStapleWithoutResponder,
   kMustStapleOcspOff,
   kStapleInvalid,
+  kMustRenew,
+  kStandbyUnusable,
   // The server.
   kServerNotFound,
   kServerRefused,

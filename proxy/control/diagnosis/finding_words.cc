@@ -183,6 +183,16 @@ constexpr Words kWords[] = {
      "such a connection; no staple would be better than this one.",
      "サーバーが {subject} と一緒に送る OCSP 応答が正しくありません（{detail}）。"
      "Firefox はこのような接続を拒否します。むしろ何も送らないほうがよい状態です。"},
+    // kMustRenew
+    {"the authority wants the certificate renewed", "認証局が証明書の更新を求めています",
+     "The authority asks for a renewal of {subject} now ({detail}). It may be about to revoke it.",
+     "認証局がサーバー証明書 {subject} の更新を求めています（{detail}）。"
+     "まもなく失効させられる可能性があります。"},
+    // kStandbyUnusable
+    {"the standby certificate cannot stand in", "予備の証明書に切り替えられません",
+     "The certificate {subject} should give way to the site's standby, which cannot stand in: "
+     "{detail}.",
+     "サーバー証明書 {subject} を予備の証明書に切り替えるべきですが、切り替えられません（{detail}）。"},
     // kServerNotFound
     {"the name has no address", "名前を解決できません",
      "{host} has no address: {detail}. A typing mistake, a missing DNS record, or no DNS here.",

@@ -291,6 +291,8 @@ Remedy RemedyFor(FindingCode code) {
     case FindingCode::kLeafNotYetValid:
     case FindingCode::kLeafExpiresSoon:
     case FindingCode::kChainIntermediateExpiresSoon:
+    case FindingCode::kMustRenew:
+    case FindingCode::kStandbyUnusable:
       return Remedy::kRenew;
     case FindingCode::kNameMismatch:
     case FindingCode::kNameNotInSan:

@@ -66,6 +66,7 @@ class Issued:
 
 class Ca:
     def __init__(self, folder, name="genkan test"):
+        self.name = name
         self.folder = Path(folder) / "ca"
         (self.folder / "issued").mkdir(parents=True)
         (self.folder / "index.txt").touch()
@@ -93,7 +94,8 @@ class Ca:
               ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
         self._openssl("genpkey", "-algorithm", *how, "-out", path)
 
-    def issue(self, *names, days=90, starts=-1.0, kind="ec", ocsp_url=None, ca_issuers_url=None, must_staple=False):
+    def issue(self, *names, days=90, starts=-1.0, kind="ec", ocsp_url=None, ca_issuers_url=None, crl_url=None,
+              must_staple=False):
         """A leaf for names and addresses. `starts` is in days from now, `days` from there on."""
         self._count += 1
         leaf = self.folder / f"leaf{self._count}"
@@ -108,6 +110,7 @@ class Ca:
              "extendedKeyUsage = serverAuth", f"subjectAltName = {alternatives}",
              "subjectKeyIdentifier = hash", "authorityKeyIdentifier = keyid"]
             + (["authorityInfoAccess = " + ",".join(information)] if information else [])
+            + ([f"crlDistributionPoints = URI:{crl_url}"] if crl_url else [])
             + (["tlsfeature = status_request"] if must_staple else [])) + "\n")
 
         def utc(offset_days):
@@ -123,13 +126,34 @@ class Ca:
         path.write_text(issued.cert)
         self._openssl("ca", "-config", self.config, "-revoke", path, "-crl_reason", reason)
 
-    def ocsp_response(self, request, days=1):
-        """The DER answer to a DER request, signed by the intermediate."""
+    def crl(self, hours=24):
+        """The revocation list of now, as DER."""
+        pem = self.folder / "list.pem"
+        self._openssl("ca", "-config", self.config, "-gencrl", "-crlhours", hours, "-out", pem)
+        der = self.folder / "list.der"
+        self._openssl("crl", "-in", pem, "-outform", "DER", "-out", der)
+        return der.read_bytes()
+
+    def ocsp_request(self, issued):
+        """The DER request for a leaf."""
+        path = self.folder / "asked.pem"
+        path.write_text(issued.cert)
+        told = self.folder / "asked.der"
+        self._openssl("ocsp", "-no_nonce", "-issuer", self.intermediate, "-cert", path, "-reqout", told)
+        return told.read_bytes()
+
+    def ocsp_response(self, request, days=1, signer=None):
+        """The DER answer to a DER request, signed by the intermediate, or by a leaf (Issued)."""
         asked = self.folder / f"request{threading.get_ident()}.der"
         told = asked.with_suffix(".response")
         asked.write_bytes(request)
+        certificate, key = self.intermediate, self.folder / "intermediate.key"
+        if signer is not None:
+            certificate, key = self.folder / "signer.pem", self.folder / "signer.key"
+            certificate.write_text(signer.cert)
+            key.write_text(signer.key)
         run(["openssl", "ocsp", "-index", self.folder / "index.txt", "-CA", self.intermediate,
-             "-rsigner", self.intermediate, "-rkey", self.folder / "intermediate.key", "-ndays", days,
+             "-rsigner", certificate, "-rkey", key, "-ndays", days,
              "-reqin", asked, "-respout", told], check=True)
         return told.read_bytes()
 
@@ -172,7 +196,8 @@ class OcspResponder:
     """`with OcspResponder(ca) as responder:` an OCSP responder over HTTP, answered by `openssl ocsp` for each request.
 
     (`openssl ocsp -port` itself hangs on a connection that says nothing.) `stop()` and `start()` keep the port.
-    mode: "normal", or "try_later", "garbage", "error" (HTTP 503), "silent" (no answer until it is stopped).
+    mode: "normal", or "try_later", "garbage", "error" (HTTP 503), "silent" (no answer until it is stopped), "huge"
+    (10 MB), "dripping" (a byte a second), "other" (about `other`, a leaf), "not_allowed" (signed by that leaf).
     """
 
     TRY_LATER = bytes([0x30, 0x03, 0x0A, 0x01, 0x03])
@@ -180,6 +205,7 @@ class OcspResponder:
     def __init__(self, ca=None):
         self.ca = ca
         self.mode = "normal"
+        self.other = None
         self.requests = 0
         self._port = 0
         self._server = None
@@ -210,13 +236,19 @@ class OcspResponder:
             def reply(self, request):
                 with responder._lock:
                     responder.requests += 1
-                    if responder.mode == "normal":
+                    if responder.mode in ("normal", "dripping"):
                         body = responder.ca.ocsp_response(request)
+                    elif responder.mode == "not_allowed":
+                        body = responder.ca.ocsp_response(request, signer=responder.other)
+                    elif responder.mode == "other":
+                        body = responder.ca.ocsp_response(responder.ca.ocsp_request(responder.other))
                 if responder.mode == "silent":
                     responder._stopped.wait(60)
                     return
                 if responder.mode == "try_later":
                     body = OcspResponder.TRY_LATER
+                elif responder.mode == "huge":
+                    body = b"\x30\x84\x00\xa0\x00\x00" + bytes(10 << 20)
                 elif responder.mode == "garbage":
                     body = b"<html>this is not OCSP</html>"
                 elif responder.mode == "error":
@@ -225,7 +257,15 @@ class OcspResponder:
                 self.send_header("Content-Type", "application/ocsp-response")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                try:
+                    if responder.mode == "dripping":
+                        for byte in body:
+                            self.wfile.write(bytes([byte]))
+                            if responder._stopped.wait(1):
+                                return
+                    self.wfile.write(body)
+                except OSError:
+                    pass  # it was given up, as it should be
 
             def log_message(self, *args):
                 pass

@@ -20,12 +20,19 @@ class FakeTarget final : public AdminTarget {
     return result;
   }
   void Refresh() override { ++refreshes; }
+  genkan::Status StartDrill(const std::string& site) override {
+    drilled = site;
+    if (site == "unknown.test") return Fail(ErrorCode::kNotFound, "no site has the name {}", site);
+    return {};
+  }
+  DrillReport Drill() override { return {drilled, false, {{"hook", true, "done"}}}; }
   void StopSoon(bool now) override {
     ++stops;
     was_now = now;
   }
   server::ChallengeBoard& Challenges() override { return board; }
 
+  std::string drilled;
   RunStatus status;
   ReloadResult result;
   server::ChallengeBoard board;
