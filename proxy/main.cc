@@ -11,6 +11,7 @@
 #include "proxy/base/text.h"
 #include "proxy/cli/commands.h"
 #include "proxy/control/version.h"
+#include "proxy/event/event_memory.h"
 #include "proxy/tls/openssl_memory.h"
 
 namespace {
@@ -64,6 +65,7 @@ int Run(int argc, char** argv) {
 int main(int argc, char** argv) {
   genkan::TuneAllocator();
   genkan::tls::KeepOpensslBlocks();
+  genkan::event::KeepEventBlocks();
   try {
     return Run(argc, argv);
   } catch (const std::exception& error) {
