@@ -32,6 +32,8 @@ class RecordBio {
   std::string_view Peek() { return in_.Linear(in_.size()); }
   // They go to `into` instead, at most `limit` bytes.
   size_t MoveUnread(Buffer& into, size_t limit) { return in_.MoveTo(into, limit); }
+  // Nothing is here, and nothing may be asked of the stream now.
+  bool is_drained() const { return in_.empty() && allowed_ == 0 && !has_end_ && !has_failed_; }
   // All bytes that OpenSSL has taken so far.
   size_t taken() const { return taken_; }
   // The kernel encrypts from here on: what is unsent is plain (kTLS, for what is sent; OpenSSL goes on reading).

@@ -358,6 +358,9 @@ size_t TlsStreamImpl::ReadInto(Buffer& into, size_t limit, int& ssl_error) {
       into = Buffer();  // an idle connection keeps no block
     }
     total += filled;
+    // It would only say that it wants to read, at half the price of having something.
+    if (ssl_error == SSL_ERROR_NONE && bio_.is_drained() && SSL_has_pending(ssl_.get()) == 0)
+      ssl_error = SSL_ERROR_WANT_READ;
   }
   return total;
 }
