@@ -73,9 +73,9 @@ class Certificates:
 
 
 def pin(cpu, command):
-    """COMMAND on one CPU, where there is more than one."""
+    """COMMAND on one CPU, where there is more than one; None: on all."""
     cpus = sorted(os.sched_getaffinity(0))
-    return command if len(cpus) < 2 else ["taskset", "-c", str(cpus[min(cpu, len(cpus) - 1)]), *command]
+    return command if len(cpus) < 2 or cpu is None else ["taskset", "-c", str(cpus[min(cpu, len(cpus) - 1)]), *command]
 
 
 class Process:
@@ -99,6 +99,17 @@ class Process:
                 except OSError:
                     continue
         return found
+
+    def thread_times(self):
+        """Nanoseconds on a CPU of every thread."""
+        times = {}
+        for pid in self.pids():
+            for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                try:
+                    times[file.parent.name] = int(file.read_text().split()[0])
+                except OSError:
+                    continue
+        return times
 
     def pss_kib(self):
         total = 0
@@ -148,7 +159,7 @@ class Proxy:
         self.folder.mkdir(parents=True)
         self.port = free_port()
         self.workers = workers
-        self.process = Process(self.configure(certificates, kind, origin), 0, self.folder / "log", self.environment())
+        self.process = Process(self.configure(certificates, kind, origin), 0 if workers == 1 else None, self.folder / "log", self.environment())
         self.process.wait_for(self.port)
 
     @classmethod
