@@ -79,16 +79,16 @@ def test_a_list_of_100000_networks_changes_without_a_reload(tmp_path, origin):
             new.write_text(many + "192.0.2.0/24\n")
             asked = pool.submit(lambda: [status("198.51.100.1") for _ in range(30)])
             new.rename(listed)
-            eventually(lambda: status("192.0.2.1") == 403, longest=30, what="the longer list")
+            eventually(lambda: status("192.0.2.1") == 403, longest=60, what="the longer list")
             assert set(asked.result()) == {200}
 
         # A broken one changes nothing but the log.
         listed.write_text("192.0.2.0/24\n# remark\n300.1.2.3\n")
-        eventually(lambda: log_lines(genkan, "module_file_refused"), longest=30, what="the complaint")
+        eventually(lambda: log_lines(genkan, "module_file_refused"), longest=60, what="the complaint")
         assert f"{listed}:3: " in log_lines(genkan, "module_file_refused")[0]
         assert status("20.0.0.1") == 403 and status("192.0.2.1") == 403
         listed.write_text("198.51.100.0/24\n")
-        eventually(lambda: status("198.51.100.1") == 403, longest=30, what="the good list")
+        eventually(lambda: status("198.51.100.1") == 403, longest=60, what="the good list")
         assert status("20.0.0.1") == 200
         assert genkan.status()["generation"] == generation
 
@@ -109,7 +109,7 @@ def test_a_broken_list_is_an_error_at_the_start(tmp_path):
 
 
 def test_the_rate_holds_over_workers_connections_and_a_reload(tmp_path, origin):
-    config = PLAIN + site(origin.url, ["limit"]) + '[module.limit]\nuse = "rate_limit"\nrate = "20/h"\n'
+    config = PLAIN + site(origin.url, ["limit"]) + '[module.limit]\nuse = "rate_limit"\nrate = "20/d"\n'
     with Genkan(tmp_path, config, workers=4) as genkan:
         def ask(_):
             return curl_status(genkan, "a.test", "/", tls=False)
@@ -123,7 +123,7 @@ def test_the_rate_holds_over_workers_connections_and_a_reload(tmp_path, origin):
         refused = curl(genkan, "a.test", "/", "-i", tls=False).stdout
         assert re.search(r"(?i)^retry-after: \d+\r?$", refused, re.M), refused
         # Another instance has its own count.
-        genkan.write_config(config.replace("20/h", "0"))
+        genkan.write_config(config.replace("20/d", "0"))
         assert genkan.reload().returncode == 0
         assert ask(0) == 429
 
@@ -167,12 +167,12 @@ format = "json"
 
         # The file changes while it runs: a password, and a user who is gone.
         htpasswd(users, ("alice", "other"))
-        eventually(lambda: status("alice:other") == 200, longest=30, what="the new password")
+        eventually(lambda: status("alice:other") == 200, longest=60, what="the new password")
         assert status("alice:pässword") == 401
         assert status("bob:b:o b") == 401
         # Apache's own MD5 is none of libcrypt's: the old file stays, and the log says why.
         run(["htpasswd", "-b", "-m", users, "mallory", "x"], check=True)
-        eventually(lambda: log_lines(genkan, "module_file_refused"), longest=30, what="the complaint")
+        eventually(lambda: log_lines(genkan, "module_file_refused"), longest=60, what="the complaint")
         assert f"{users}:2: " in log_lines(genkan, "module_file_refused")[0]
         assert "$apr1$" in log_lines(genkan, "module_file_refused")[0]
         assert status("alice:other") == 200
@@ -198,7 +198,7 @@ def test_a_hash_is_paid_once_for_a_page_of_many_parts(tmp_path, origin, ca):
         url = genkan.url("a.test", "/[1-50]")
         done = run(["curl", "-sS", "--noproxy", "*", "-Z", "--resolve", f"a.test:{genkan.tls_port}:127.0.0.1",
                     "--cacert", ca.root, "-u", "alice:secret", "-o", "/dev/null", "-w", "%{http_code}\n", url],
-                   longest=60)
+                   longest=120)
         assert done.stdout.split() == ["200"] * 50
         # Fifty hashes would be fifty times the first.
         assert cpu() - before < 10 * max(one, 1), (one, cpu() - before)
