@@ -89,6 +89,7 @@ int RunDemo(int port) {
   options.default_user = "nobody";
   // The stage's files are nobody's, and its threads run.
   options.has_keeper = false;
+  options.may_hand_over = false;
   options.load = [&stage](const std::vector<std::string_view>& modules) {
     return config::LoadConfigFile(stage.config_file(), modules);
   };

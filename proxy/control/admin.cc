@@ -79,6 +79,7 @@ genkan::Status Admin::Listen(const std::vector<std::string>& addresses,
       if (socket) {
         auto local = net::Acceptor::LocalAddress(socket->front().get());
         listening_.push_back(local ? *local : *address);
+        open_.emplace_back(text, socket->front().get());
         service_.Adopt(std::move(socket->front()));
         if (!path.empty() && on_made) on_made(path);
       } else {
@@ -97,12 +98,17 @@ std::vector<std::string> Admin::addresses() const {
 }
 
 void Admin::Close() {
-  service_.CloseListeners();
   for (const net::Address& address : listening_) {
     std::string text = address.ToString();
     if (address.is_unix()) unlink(text.substr(text.find(':') + 1).c_str());
   }
+  Leave();
+}
+
+void Admin::Leave() {
+  service_.CloseListeners();
   listening_.clear();
+  open_.clear();
   addresses_.clear();
 }
 

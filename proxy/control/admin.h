@@ -51,6 +51,10 @@ class Admin {
   // Where it really listens, for tests.
   std::vector<std::string> addresses() const;
   void Close();
+  // The sockets that it listens on, each with its address as configured; they stay its own.
+  const std::vector<std::pair<std::string, int>>& sockets() const { return open_; }
+  // Closes them, but leaves their files to whoever has copies (hand-over).
+  void Leave();
 
   ServiceResponse Answer(const ServiceRequest& request);
 
@@ -65,6 +69,7 @@ class Admin {
   HttpService service_;
   std::vector<std::string> addresses_;  // as configured
   std::vector<net::Address> listening_;
+  std::vector<std::pair<std::string, int>> open_;
 };
 
 // Pure. A Host that a browser sends only when a person asked for this very address: keeps other

@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <glob.h>
+#include <signal.h>
 #include <sys/fsuid.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -127,6 +129,12 @@ Keeper::Answer Keeper::Handle(KeeperMail& mail) {
       break;
     case KeeperOp::kRunHook:
       answer = RunHook(asked);
+      break;
+    case KeeperOp::kHandOver:
+      answer = StartSuccessor(mail);
+      break;
+    case KeeperOp::kEndHandOver:
+      answer = EndSuccessor(asked.number);
       break;
     default:
       answer = Refuse("ask", "what it does not know");
@@ -299,6 +307,30 @@ Result<Keeper::Answer> Keeper::SetLog(KeeperMail& mail) {
   if (mail.descriptors.size() != 1 || mail.message.number > static_cast<uint64_t>(LogLevel::kOff))
     return Fail(ErrorCode::kInvalid, "keeper: one descriptor for the log");
   SetKeeperLog(static_cast<LogLevel>(mail.message.number), std::move(mail.descriptors.front()));
+  return Answer{};
+}
+
+// Which program is no word of the proxy's.
+Result<Keeper::Answer> Keeper::StartSuccessor(const KeeperMail& mail) {
+  if (mail.descriptors.size() != 1)
+    return Fail(ErrorCode::kInvalid, "keeper: one descriptor for the new process");
+  if (successor_ > 0 && waitpid(successor_, nullptr, WNOHANG) == 0)
+    return Fail(ErrorCode::kBusy, "process {} is still there", successor_);
+  successor_ = -1;
+  auto pid = StartProgram(settings_.program, mail.descriptors.front().get());
+  if (!pid) return PassOn(pid);
+  successor_ = *pid;
+  Answer answer;
+  answer.message.number = static_cast<uint64_t>(*pid);
+  return answer;
+}
+
+Result<Keeper::Answer> Keeper::EndSuccessor(uint64_t pid) {
+  if (successor_ <= 0 || pid != static_cast<uint64_t>(successor_))
+    return Refuse("end", std::to_string(pid));
+  kill(successor_, SIGKILL);
+  waitpid(successor_, nullptr, 0);
+  successor_ = -1;
   return Answer{};
 }
 

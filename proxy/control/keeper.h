@@ -16,6 +16,7 @@
 #include "proxy/control/keeper_channel.h"
 #include "proxy/control/keeper_hooks.h"
 #include "proxy/control/keeper_rules.h"
+#include "proxy/control/program.h"
 #include "proxy/control/root_files.h"
 
 namespace genkan::control {
@@ -28,6 +29,7 @@ struct KeeperSettings {
   // Whom the proxy runs as.
   uid_t uid = 0;
   gid_t gid = 0;
+  Program program;  // what a hand-over starts
 };
 
 class Keeper {
@@ -58,6 +60,8 @@ class Keeper {
   Result<Answer> LoadGood(const std::string& name);
   Result<Answer> SaveGood(const std::string& name, const std::string& bytes);
   Result<Answer> RunHook(const KeeperMessage& message);
+  Result<Answer> StartSuccessor(const KeeperMail& mail);
+  Result<Answer> EndSuccessor(uint64_t pid);
 
   Rules MakeRules(const config::Config& config) const;
   template <class Ask>
@@ -74,6 +78,7 @@ class Keeper {
   std::map<uint64_t, net::Fd> inotifies_;
   RootFolder last_good_;
   KeeperHooks hooks_;
+  pid_t successor_ = -1;  // started, and not seen to end
   // Refusals are logged, but not without end.
   MonotonicTime refusals_since_{};
   uint64_t refusals_ = 0;

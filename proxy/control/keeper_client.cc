@@ -211,6 +211,16 @@ Status KeeperClient::Reload() {
 
 void KeeperClient::Commit() { static_cast<void>(Ask({KeeperOp::kCommit, 0, {}})); }
 
+Result<pid_t> KeeperClient::StartProgram(int descriptor) {
+  auto answer = Ask({KeeperOp::kHandOver, 0, {}}, {descriptor});
+  if (!answer) return PassOn(answer);
+  return static_cast<pid_t>(answer->message.number);
+}
+
+void KeeperClient::EndProgram(pid_t pid) {
+  static_cast<void>(Ask({KeeperOp::kEndHandOver, static_cast<uint64_t>(pid), {}}));
+}
+
 Status KeeperClient::SetLog(const std::string& level, const std::string& output) {
   auto number = ParseLogLevel(level);
   if (!number) return PassOn(number);

@@ -35,6 +35,9 @@ class KeeperClient {
   // The keeper reads the configuration again; what was allowed before stays so until Commit.
   Status Reload();
   void Commit();
+  // Starts this program anew with a descriptor (program.h); the process's id.
+  Result<pid_t> StartProgram(int descriptor);
+  void EndProgram(pid_t pid);
   // Where its log lines go: as ours, opened by us.
   Status SetLog(const std::string& level, const std::string& output);
 

@@ -19,20 +19,21 @@ enum class KeeperOp : uint16_t {
   kDone = 0,   // what the request says
   kError = 1,  // number: an ErrorCode; text: the words
   // Requests of the proxy.
-  kReadFile = 16,  // text: path                     -> a descriptor
-  kList = 17,      // text: directory                -> texts: paths
-  kGlob = 18,      // text: pattern                  -> texts: paths
-  kState = 19,     // text: path                     -> see PackState
-  kInotify = 20,   // a descriptor                   -> number: its name for kArm
-  kArm = 21,       // number; text: path             -> see PackSteps
-  kListen = 22,    // text: address; number: sockets -> descriptors
-  kReload = 23,    //                                -> nothing; an error: the texts are lines
-  kCommit = 24,    // the configuration read last is in force; that of before is forgotten
-  kLog = 25,       // number: level; a descriptor    -> nothing
-  kLoadGood = 26,  // text: name                     -> text: bytes
-  kSaveGood = 27,  // texts: name, bytes             -> nothing
-  kRunHook = 28,   // number: its id; see PackHook   -> nothing; then an event
-  kHandOver = 29,  // texts: environment; descriptors -> number: the new process's id
+  kReadFile = 16,     // text: path                     -> a descriptor
+  kList = 17,         // text: directory                -> texts: paths
+  kGlob = 18,         // text: pattern                  -> texts: paths
+  kState = 19,        // text: path                     -> see PackState
+  kInotify = 20,      // a descriptor                   -> number: its name for kArm
+  kArm = 21,          // number; text: path             -> see PackSteps
+  kListen = 22,       // text: address; number: sockets -> descriptors
+  kReload = 23,       //                                -> nothing; an error: the texts are lines
+  kCommit = 24,       // the configuration read last is in force; that of before is forgotten
+  kLog = 25,          // number: level; a descriptor    -> nothing
+  kLoadGood = 26,     // text: name                     -> text: bytes
+  kSaveGood = 27,     // texts: name, bytes             -> nothing
+  kRunHook = 28,      // number: its id; see PackHook   -> nothing; then an event
+  kHandOver = 29,     // a descriptor for the new process -> number: its id
+  kEndHandOver = 30,  // number: a process's id
   // Events of the keeper, on a socket of their own.
   kHookEnded = 64,  // number: its id; see PackOutcome, or an error's code and words
 };

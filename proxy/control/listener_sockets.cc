@@ -12,28 +12,69 @@
 namespace genkan::control {
 namespace {
 
-// A copy for each worker but the last, which takes the socket itself.
-Result<std::vector<net::Fd>> Share(net::Fd socket, size_t workers) {
-  std::vector<net::Fd> sockets;
-  for (size_t i = 1; i < workers; ++i) {
-    net::Fd copy(fcntl(socket.get(), F_DUPFD_CLOEXEC, 3));
-    if (!copy.is_open()) return Fail(ErrorCode::kIo, "dup: {}", std::strerror(errno));
-    sockets.push_back(std::move(copy));
+Result<net::Fd> Copy(int fd) {
+  net::Fd copy(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  if (!copy.is_open()) return Fail(ErrorCode::kIo, "dup: {}", std::strerror(errno));
+  return copy;
+}
+
+// Each worker has one at least, and each socket somebody who accepts from it: closing one would
+// reset what waits in its queue. More workers than sockets share them.
+Result<std::vector<net::Fd>> Share(std::vector<net::Fd> sockets, size_t workers) {
+  const size_t distinct = sockets.size();
+  for (size_t i = distinct; i < workers; ++i) {
+    auto copy = Copy(sockets[i % distinct].get());
+    if (!copy) return PassOn(copy);
+    sockets.push_back(*std::move(copy));
   }
-  sockets.push_back(std::move(socket));
   return sockets;
 }
 
 }  // namespace
 
+void ListenerSockets::Inherit(std::vector<HandOver::Socket> sockets) {
+  std::map<size_t, std::vector<HandOver::Socket>> by_listener;
+  for (auto& socket : sockets) by_listener[socket.listener].push_back(std::move(socket));
+  for (auto& [listener, its] : by_listener) inherited_.push_back(std::move(its));
+}
+
+std::vector<net::Fd> ListenerSockets::TakeInherited(const net::Address& wanted) {
+  std::vector<net::Fd> sockets;
+  for (size_t i = 0; i < inherited_.size(); ++i) {
+    auto address = net::Address::Parse(inherited_[i].front().address);
+    if (!address || !(*address == wanted)) continue;
+    for (auto& socket : inherited_[i]) sockets.push_back(std::move(socket.fd));
+    inherited_.erase(inherited_.begin() + static_cast<ptrdiff_t>(i));
+    break;
+  }
+  return sockets;
+}
+
+std::vector<HandOver::Socket> ListenerSockets::Copies(const server::Snapshot& snapshot) const {
+  std::vector<HandOver::Socket> copies;
+  size_t number = 0;
+  for (const server::ListenerSpec& spec : snapshot.listeners) {
+    ++number;
+    auto kept = kept_.find(spec.id);
+    if (kept == kept_.end()) continue;
+    for (const net::Fd& fd : kept->second) {
+      if (auto copy = Copy(fd.get()))
+        copies.push_back({spec.config.address, number, *std::move(copy)});
+    }
+  }
+  return copies;
+}
+
 Result<std::vector<net::Fd>> ListenerSockets::OpenOne(const server::ListenerSpec& spec,
                                                       size_t workers) {
-  if (auto given = service_manager_.FindSocket(spec.address))
-    return Share(*std::move(given), workers);
+  if (auto inherited = TakeInherited(spec.address); !inherited.empty()) return inherited;
+  if (auto given = service_manager_.FindSocket(spec.address)) {
+    std::vector<net::Fd> one;
+    one.push_back(*std::move(given));
+    return one;
+  }
   constexpr unsigned kMode = 0666;
-  auto sockets = opener_->Open(spec.config.address, workers, kMode);
-  if (!sockets || !spec.address.is_unix()) return sockets;
-  return Share(std::move(sockets->front()), workers);
+  return opener_->Open(spec.config.address, workers, kMode);
 }
 
 tl::expected<ListenerSockets::PerWorker, std::vector<std::string>> ListenerSockets::Open(
@@ -41,9 +82,20 @@ tl::expected<ListenerSockets::PerWorker, std::vector<std::string>> ListenerSocke
   PerWorker per_worker(workers);
   std::vector<std::string> errors;
   std::map<uint32_t, net::Address> opened;
+  std::map<uint32_t, std::vector<net::Fd>> kept;
   for (const server::ListenerSpec& spec : snapshot.listeners) {
     if (addresses_.count(spec.id) != 0) continue;
     auto sockets = OpenOne(spec, workers);
+    std::vector<net::Fd> copies;
+    for (size_t i = 0; sockets && i < sockets->size(); ++i) {
+      auto copy = Copy((*sockets)[i].get());
+      if (copy) {
+        copies.push_back(*std::move(copy));
+      } else {
+        sockets = PassOn(copy);
+      }
+    }
+    if (sockets) sockets = Share(*std::move(sockets), workers);
     if (!sockets) {
       std::string at = spec.config.position.ToString();
       std::string what =
@@ -53,11 +105,13 @@ tl::expected<ListenerSockets::PerWorker, std::vector<std::string>> ListenerSocke
     }
     auto local = net::Acceptor::LocalAddress(sockets->front().get());
     opened[spec.id] = local ? *local : spec.address;
-    for (size_t i = 0; i < workers; ++i)
-      per_worker[i].push_back({spec.id, std::move((*sockets)[i])});
+    for (size_t i = 0; i < sockets->size(); ++i)
+      per_worker[i % workers].push_back({spec.id, std::move((*sockets)[i])});
+    kept[spec.id] = std::move(copies);
   }
   if (!errors.empty()) return tl::unexpected<std::vector<std::string>>(std::move(errors));
   addresses_.merge(opened);
+  kept_.merge(kept);
   return per_worker;
 }
 
@@ -65,6 +119,7 @@ void ListenerSockets::Keep(const server::Snapshot& snapshot) {
   std::set<uint32_t> ids;
   for (const server::ListenerSpec& spec : snapshot.listeners) ids.insert(spec.id);
   std::erase_if(addresses_, [&](const auto& entry) { return ids.count(entry.first) == 0; });
+  std::erase_if(kept_, [&](const auto& entry) { return ids.count(entry.first) == 0; });
 }
 
 std::vector<ListenerStatus> ListenerSockets::Addresses(const server::Snapshot& snapshot) const {

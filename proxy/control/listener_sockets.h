@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "proxy/base/result.h"
+#include "proxy/control/hand_over.h"
 #include "proxy/control/service_manager.h"
 #include "proxy/control/socket_opener.h"
 #include "proxy/control/supervisor.h"
@@ -32,14 +33,25 @@ class ListenerSockets {
   // Forgets the listeners that are not in this snapshot.
   void Keep(const server::Snapshot& snapshot);
 
+  // Those that another process handed over; taken before any is opened.
+  void Inherit(std::vector<HandOver::Socket> sockets);
+  // Copies of all that is open, for a hand-over.
+  std::vector<HandOver::Socket> Copies(const server::Snapshot& snapshot) const;
+  // Forgets all: once the workers close theirs, nothing listens any more.
+  void Close() { kept_.clear(); }
+
   std::vector<ListenerStatus> Addresses(const server::Snapshot& snapshot) const;
 
  private:
+  // Different sockets; fewer than workers where there can be only one.
   Result<std::vector<net::Fd>> OpenOne(const server::ListenerSpec& spec, size_t workers);
+  std::vector<net::Fd> TakeInherited(const net::Address& address);
 
   ServiceManager& service_manager_;
   SocketOpener* opener_ = &DirectSocketOpener();
-  std::map<uint32_t, net::Address> addresses_;  // by listener id
+  std::map<uint32_t, net::Address> addresses_;            // by listener id
+  std::map<uint32_t, std::vector<net::Fd>> kept_;         // copies, one a socket
+  std::vector<std::vector<HandOver::Socket>> inherited_;  // by listener of the old process
 };
 
 }  // namespace genkan::control

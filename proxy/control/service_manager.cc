@@ -68,6 +68,12 @@ void ServiceManager::StartWatchdog(std::function<bool()> is_alive) {
   Beat();
 }
 
+void ServiceManager::NameMain(pid_t pid) {
+  // READY too: what the new process said of itself was not listened to yet.
+  Notify(fmt::format("MAINPID={}\nREADY=1", pid));
+  timer_.Cancel();
+}
+
 void ServiceManager::Beat() {
   if (is_alive_()) Notify("WATCHDOG=1");
   timer_.Start(interval_);

@@ -2,6 +2,8 @@
 // activation). Does nothing where no systemd started us. Control thread; owned by the Supervisor.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <memory>
 #include <optional>
@@ -32,6 +34,8 @@ class ServiceManager {
   // Where a watchdog is asked for: `is_alive` is asked twice in its time; when it says so, the
   // watchdog hears of it.
   void StartWatchdog(std::function<bool()> is_alive);
+  // The main process is another one from now on: what we say does not count any more.
+  void NameMain(pid_t pid);
 
  private:
   struct Given {

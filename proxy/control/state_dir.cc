@@ -35,13 +35,15 @@ std::string ReadWhole(const std::string& path) {
 
 }  // namespace
 
-Result<std::unique_ptr<StateDir>> StateDir::Open(const std::string& path) {
+Result<std::unique_ptr<StateDir>> StateDir::Open(const std::string& path, net::Fd given) {
   std::unique_ptr<StateDir> state(new StateDir(path));
   std::error_code error;
   bool existed = std::filesystem::is_directory(path, error);
   std::filesystem::create_directories(path, error);
   if (!existed && !error) chmod(path.c_str(), 0700);
-  net::Fd lock(open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  net::Fd lock = std::move(given);
+  if (!lock.is_open())
+    lock = net::Fd(open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock.is_open()) {
     LOG_WARN("state_dir_unwritable",
              "path={} error=\"{}\" staples and cached files are kept in memory only", path,

@@ -26,7 +26,8 @@ class StateDir {
  public:
   // Makes the directory (0700), checks VERSION and takes the lock. Fails only where going on would be wrong: the
   // directory is of a newer genkan, or another process holds the lock. Unwritable: is_writable() is false.
-  static Result<std::unique_ptr<StateDir>> Open(const std::string& path);
+  // `lock`: taken over from a process that handed over; closed where there is none.
+  static Result<std::unique_ptr<StateDir>> Open(const std::string& path, net::Fd lock = {});
 
   // The file's bytes, "" where there is none. Memory first: what was saved is found even when the disk is full.
   std::string Load(std::string_view folder, std::string_view name);
@@ -36,6 +37,8 @@ class StateDir {
   // From now on this folder is read and written by `store`, which outlives this.
   void Delegate(const std::string& folder, FolderStore& store) { stores_[folder] = &store; }
 
+  // For a hand-over: whoever has it holds the lock. -1: there is none.
+  int lock_fd() const { return lock_.get(); }
   bool is_writable() const { return is_writable_; }
   const std::string& path() const { return path_; }
 

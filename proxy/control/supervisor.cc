@@ -1,7 +1,9 @@
 #include "proxy/control/supervisor.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +21,7 @@
 #include "proxy/control/admin.h"
 #include "proxy/control/cert_manager.h"
 #include "proxy/control/fetcher.h"
+#include "proxy/control/hand_over.h"
 #include "proxy/control/hook_runner.h"
 #include "proxy/control/keeper_process.h"
 #include "proxy/control/listener_sockets.h"
@@ -28,6 +31,7 @@
 #include "proxy/control/revocation_drill.h"
 #include "proxy/control/service_manager.h"
 #include "proxy/control/state_dir.h"
+#include "proxy/control/system_calls.h"
 #include "proxy/control/ticket_rotator.h"
 #include "proxy/control/version.h"
 #include "proxy/event/signal_watcher.h"
@@ -61,17 +65,26 @@ class Supervisor final : public AdminTarget {
 
   // Empty: it is on its way; Run then.
   Errors Start();
-  void Run() { loop_.Run(); }
+  // The exit code.
+  int Run() {
+    loop_.Run();
+    return exit_code_;
+  }
 
   RunStatus Status() override;
   ReloadResult Reload(bool force) override;
   server::ChallengeBoard& Challenges() override { return shared_->challenges; }
-  void Refresh() override { certificates_->Refresh(); }
+  void Refresh() override {
+    if (certificates_ != nullptr) certificates_->Refresh();
+  }
   void StopSoon(bool now) override;
   genkan::Status StartDrill(const std::string& site) override {
+    if (certificates_ == nullptr) return Fail(ErrorCode::kBusy, "another process has taken over");
     return certificates_->StartDrill(site);
   }
-  DrillReport Drill() override { return certificates_->Drill(); }
+  DrillReport Drill() override {
+    return certificates_ != nullptr ? certificates_->Drill() : DrillReport{};
+  }
 
  private:
   enum class State { kStarting, kServing, kDraining };
@@ -92,8 +105,11 @@ class Supervisor final : public AdminTarget {
   void OnHangUp();
   void OnStopSignal(const char* name);
   void ReopenLogs();
+  void HandOverSockets();
+  void OnSuccessorReady(pid_t pid);
+  HandOver MakeHandOver() const;
   void Stop(bool now);
-  void BeginDrain();
+  void BeginDrain(Millis deadline, Millis endless);
   bool AreWorkersAlive();
   FileAccess& files() { return keeper_ ? keeper_->files() : *direct_files_; }
   void TellKeeperOfLog();
@@ -105,6 +121,9 @@ class Supervisor final : public AdminTarget {
   ListenerSockets sockets_;
   Privileges privileges_;
   std::unique_ptr<KeeperClient> keeper_;  // null: everything works directly
+  const Program program_ = OwnProgram();
+  std::unique_ptr<Inheritance> inheritance_;  // null: nobody handed over to us
+  std::unique_ptr<Successor> successor_;      // being started
   std::unique_ptr<server::AccessLog> access_log_;
   std::unique_ptr<event::BlockingPool> blocking_, fetching_;
   server::AddressLimiter addresses_;
@@ -125,6 +144,7 @@ class Supervisor final : public AdminTarget {
   std::vector<std::unique_ptr<event::SignalWatcher>> signals_;
   event::Timer stop_soon_;
   bool stops_now_ = false;
+  int exit_code_ = 0;
 
   State state_ = State::kStarting;
   WallTime started_{}, configured_{};
@@ -157,6 +177,9 @@ Supervisor::~Supervisor() {
 // ---- start
 
 Errors Supervisor::Start() {
+  auto inheritance = Inheritance::Take();
+  if (!inheritance) return {inheritance.error().detail};
+  inheritance_ = *std::move(inheritance);
   auto checked = options_.load(BuiltinModuleNames());
   if (!checked) return checked.error();
   auto privileges = Privileges::Choose(checked->config.user, options_.default_user);
@@ -178,6 +201,7 @@ Errors Supervisor::Start() {
   started_ = configured_ = SystemClock().Wall();
 
   service_manager_.TakeSockets();
+  if (inheritance_) sockets_.Inherit(std::move(inheritance_->hand_over().listeners));
   size_t workers =
       config.workers != 0 ? config.workers : std::max(1u, std::thread::hardware_concurrency());
   auto sockets = sockets_.Open(*snapshot_, workers);
@@ -189,6 +213,9 @@ Errors Supervisor::Start() {
   if (Errors errors = StartAdmin(); !errors.empty()) return errors;
   privileges_.PrepareDirectory(state_path_, 0700);
   if (auto dropped = privileges_.DropForGood(); !dropped) return {dropped.error().detail};
+  if (keeper_) {
+    if (auto restricted = RestrictSystemCalls(); !restricted) return {restricted.error().detail};
+  }
   if (Errors errors = StartState(); !errors.empty()) return errors;
   StartWorkers();
   if (Errors errors = StartCertificates(); !errors.empty()) return errors;
@@ -200,8 +227,8 @@ Errors Supervisor::Start() {
 Errors Supervisor::StartKeeperFor(const config::Checked& checked) {
   if (!privileges_.will_drop() || !options_.has_keeper) return {};
   auto load = [load = options_.load] { return load(BuiltinModuleNames()); };
-  auto keeper =
-      StartKeeper({checked.config, load, state_path_, privileges_.uid(), privileges_.gid()});
+  auto keeper = StartKeeper(
+      {checked.config, load, state_path_, privileges_.uid(), privileges_.gid(), program_});
   if (!keeper) return {keeper.error().detail};
   keeper_ = *std::move(keeper);
   sockets_.SetOpener(keeper_->sockets());
@@ -224,8 +251,9 @@ Errors Supervisor::StartLogs() {
 
 Errors Supervisor::StartAdmin() {
   const config::Admin& settings = snapshot_->config->admin;
-  admin_ =
-      std::make_unique<Admin>(loop_, *this, keeper_ ? keeper_->sockets() : DirectSocketOpener());
+  SocketOpener& opener = keeper_ ? keeper_->sockets() : DirectSocketOpener();
+  admin_ = std::make_unique<Admin>(loop_, *this,
+                                   inheritance_ ? inheritance_->AdminSockets(opener) : opener);
   for (const std::string& address : settings.listen) {
     if (!address.starts_with("unix:")) continue;
     auto folder = std::filesystem::path(address.substr(5)).parent_path();
@@ -241,7 +269,10 @@ Errors Supervisor::StartAdmin() {
 }
 
 Errors Supervisor::StartState() {
-  auto state = StateDir::Open(state_path_);
+  net::Fd lock;
+  if (inheritance_ && inheritance_->hand_over().state_path == state_path_)
+    lock = std::move(inheritance_->hand_over().state_lock);
+  auto state = StateDir::Open(state_path_, std::move(lock));
   if (!state) return {state.error().detail};
   state_dir_ = *std::move(state);
   if (keeper_) state_dir_->Delegate("last_good", keeper_->last_good());
@@ -261,10 +292,12 @@ void Supervisor::StartWorkers() {
 
 Errors Supervisor::StartCertificates() {
   const config::Config& config = *snapshot_->config;
-  tickets_ =
-      std::make_unique<TicketRotator>(loop_, files(), [this](const tls::TicketKeysPtr& keys) {
+  tickets_ = std::make_unique<TicketRotator>(
+      loop_, files(),
+      [this](const tls::TicketKeysPtr& keys) {
         for (auto& worker : workers_) worker->ApplyTicketKeys(keys);
-      });
+      },
+      keeper_ ? keeper_->view() : event::DirectFileView());
   hooks_ = keeper_ ? keeper_->MakeHookRunner(loop_) : MakeDirectHookRunner(loop_);
   certificates_ = CertManager::Make(
       {loop_, *fetcher_, *blocking_, *hooks_, *state_dir_, files(), SystemClock(),
@@ -273,6 +306,11 @@ Errors Supervisor::StartCertificates() {
        },
        keeper_ ? keeper_->view() : event::DirectFileView()});
   if (Errors errors = StartWatchers(); !errors.empty()) return errors;
+  if (inheritance_ && inheritance_->hand_over().ticket_keys.is_open()) {
+    const HandOver& given = inheritance_->hand_over();
+    if (auto adopted = tickets_->Adopt(given.ticket_keys, given.rotation_due); !adopted)
+      LOG_WARN("ticket_keys_lost", "error=\"{}\"", adopted.error().detail);
+  }
   auto tickets = tickets_->Configure(config.tls.ticket_keys);
   if (!tickets) return {tickets.error().detail};
 
@@ -314,6 +352,7 @@ void Supervisor::WatchSignals() {
   watch(SIGTERM, [this] { OnStopSignal("SIGTERM"); });
   watch(SIGQUIT, [this] { OnStopSignal("SIGQUIT"); });
   watch(SIGINT, [this] { OnStopSignal("SIGINT"); });
+  watch(SIGUSR2, [this] { HandOverSockets(); });
 }
 
 void Supervisor::BeginToServe() {
@@ -331,8 +370,18 @@ void Supervisor::BeginToServe() {
   }
   LOG_INFO("ready", "listeners={} workers={} sites={} pid={} version={}", addresses,
            workers_.size(), snapshot_->sites.size(), getpid(), Version());
-  service_manager_.Notify("READY=1");
-  service_manager_.StartWatchdog([this] { return AreWorkersAlive(); });
+  auto tell = [this] {
+    service_manager_.Notify("READY=1");
+    service_manager_.StartWatchdog([this] { return AreWorkersAlive(); });
+  };
+  if (!inheritance_) {
+    tell();
+  } else if (auto served = inheritance_->Serve(loop_, tell); !served) {
+    // The old process goes on: two would be one too many.
+    LOG_ERROR("handover_failed", "error=\"{}\"", served.error().detail);
+    exit_code_ = 2;
+    return loop_.Stop();
+  }
   if (options_.on_ready) options_.on_ready(listeners);
 }
 
@@ -465,7 +514,7 @@ RunStatus Supervisor::Status() {
   status.state_dir = state_dir_->path();
   status.is_state_writable = state_dir_->is_writable();
   status.listeners = sockets_.Addresses(*snapshot_);
-  status.certificates = certificates_->Status();
+  if (certificates_ != nullptr) status.certificates = certificates_->Status();
   status.upstreams = UpstreamStatusOf(*snapshot_, SystemClock().Now());
   for (const auto& worker : workers_) status.traffic.Add(worker->metrics());
   return status;
@@ -482,6 +531,70 @@ bool Supervisor::AreWorkersAlive() {
     LOG_WARN("worker_late", "answered={} workers={}", answers_->load(), workers_.size());
   }
   return are_alive;
+}
+
+// ---- the next process
+
+void Supervisor::HandOverSockets() {
+  LOG_INFO("signal", "name=SIGUSR2");
+  const char* why_not = !options_.may_hand_over ? "this command cannot be started twice"
+                        : getpid() == 1
+                            ? "as process 1 of a container it cannot be followed: the container "
+                              "would end with it; start a new container instead"
+                        : state_ != State::kServing ? "it does not serve"
+                        : successor_                ? "it is under way already"
+                                                    : nullptr;
+  if (why_not != nullptr) {
+    LOG_WARN("handover_refused", "reason=\"{}\"", why_not);
+    return;
+  }
+  auto successor = Successor::Start(
+      {loop_,
+       [this](int descriptor) {
+         return keeper_ ? keeper_->StartProgram(descriptor) : StartProgram(program_, descriptor);
+       },
+       [this](pid_t pid) {
+         if (keeper_) return keeper_->EndProgram(pid);
+         kill(pid, SIGKILL);
+         waitpid(pid, nullptr, 0);
+       },
+       [this](pid_t pid) { OnSuccessorReady(pid); },
+       [this](const std::string& reason) {
+         LOG_ERROR("handover_failed", "reason=\"{}\" this process goes on serving", reason);
+         loop_.Defer([this] { successor_.reset(); });
+       }},
+      MakeHandOver());
+  if (!successor) {
+    LOG_ERROR("handover_failed", "reason=\"{}\" this process goes on serving",
+              successor.error().detail);
+    return;
+  }
+  successor_ = *std::move(successor);
+  LOG_INFO("handover", "program={} pid={}", program_.path, successor_->pid());
+}
+
+HandOver Supervisor::MakeHandOver() const {
+  auto copy = [](int fd) { return net::Fd(fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3)); };
+  HandOver hand_over;
+  hand_over.listeners = sockets_.Copies(*snapshot_);
+  for (const auto& [address, fd] : admin_->sockets())
+    hand_over.admin.push_back({address, 0, copy(fd)});
+  hand_over.state_lock = copy(state_dir_->lock_fd());
+  hand_over.state_path = state_path_;
+  hand_over.ticket_keys = tickets_->Export();
+  hand_over.rotation_due = tickets_->rotation_due();
+  return hand_over;
+}
+
+// It serves on the same sockets: what is under way here ends in its time.
+void Supervisor::OnSuccessorReady(pid_t pid) {
+  LOG_INFO("handed_over", "pid={}", pid);
+  service_manager_.NameMain(pid);
+  // What they write is the new one's now.
+  certificates_.reset();
+  tickets_.reset();
+  admin_->Leave();
+  BeginDrain(snapshot_->config->handover_timeout, snapshot_->config->drain_timeout);
 }
 
 // ---- stop
@@ -504,15 +617,16 @@ void Supervisor::Stop(bool now) {
     loop_.Stop();
     return;
   }
-  if (state_ != State::kDraining) BeginDrain();
+  const Millis deadline = snapshot_->config->drain_timeout;
+  if (state_ != State::kDraining) BeginDrain(deadline, deadline);
 }
 
-void Supervisor::BeginDrain() {
+void Supervisor::BeginDrain(Millis deadline, Millis endless) {
   state_ = State::kDraining;
-  Millis deadline = snapshot_->config->drain_timeout;
+  sockets_.Close();
   LOG_INFO("draining", "timeout_ms={}", deadline.count());
   for (auto& worker : workers_) {
-    worker->Drain(deadline, [this] {
+    worker->Drain(deadline, endless, [this] {
       loop_.Post([this] {
         if (++drained_workers_ < workers_.size()) return;
         LOG_INFO("stopped", "drained=true");
@@ -531,7 +645,7 @@ int Supervise(RunOptions options) {
     Supervisor supervisor(std::move(options));
     Errors errors = supervisor.Start();
     if (errors.empty()) {
-      supervisor.Run();
+      exit_code = supervisor.Run();
     } else {
       FlushLog();
       for (const std::string& error : errors) std::fprintf(stderr, "%s\n", error.c_str());

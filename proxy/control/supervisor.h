@@ -29,6 +29,8 @@ struct RunOptions {
   // root that becomes another user leaves a keeper behind. False: where everything is readable for
   // that user, and there are threads already.
   bool has_keeper = true;
+  // SIGUSR2 starts the program anew.
+  bool may_hand_over = true;
 };
 
 // Serves until a signal or `genkan stop` ends it. The process's exit code: 0, or 2 where it could

@@ -640,6 +640,14 @@ void DownstreamConnection::Drain() {
   MarkDirty();
 }
 
+void DownstreamConnection::CutEndless() {
+  for (auto& exchange : exchanges_) {
+    if (!exchange->is_endless()) continue;
+    exchange->Cut({ErrorCode::kClosed, "the process ends", Side::kLocal});
+    MarkDirty();
+  }
+}
+
 void DownstreamConnection::CutHolders(const WorkerSnapshot* snapshot) {
   for (auto& exchange : exchanges_) {
     if (exchange->snapshot().get() != snapshot || !exchange->is_endless()) continue;

@@ -37,6 +37,8 @@ class DownstreamConnection final : private net::Stream::Owner, private http::Req
   void Drain();
   // Ends it at once.
   void Cut();
+  // The exchanges that never end by themselves.
+  void CutEndless();
   // Cuts the tunnels and event streams that still hold this snapshot.
   void CutHolders(const WorkerSnapshot* snapshot);
 

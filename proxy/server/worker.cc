@@ -41,7 +41,7 @@ class WorkerImpl final : public Worker {
   void ApplyCertStore(tls::CertStorePtr store,
                       std::shared_ptr<const std::vector<std::string>> revoked_leaves) override;
   void ApplyTicketKeys(tls::TicketKeysPtr keys) override;
-  void Drain(Millis deadline, std::function<void()> done) override;
+  void Drain(Millis deadline, Millis endless, std::function<void()> done) override;
   void Stop() override { loop_.Stop(); }
 
   const WorkerMetrics& metrics() const override { return core_->metrics(); }
@@ -65,7 +65,8 @@ class WorkerImpl final : public Worker {
   bool IsFull() const;
   void PauseWhenFull();
   void OnTick();
-  void BeginDrain(Millis deadline, std::function<void()> done);
+  void BeginDrain(Millis deadline, Millis endless, std::function<void()> done);
+  void CutEndless();
   void CutAll();
   void FinishDrainWhenEmpty();
   void CleanUp();
@@ -77,7 +78,7 @@ class WorkerImpl final : public Worker {
   std::vector<std::weak_ptr<WorkerSnapshot>> older_;  // oldest first
   std::vector<std::shared_ptr<Listener>> listeners_;
   std::vector<Socket> sockets_;
-  event::Timer tick_, last_accepts_, drain_timer_;
+  event::Timer tick_, last_accepts_, endless_timer_, drain_timer_;
   MonotonicTime tick_due_;
   uint32_t most_connections_ = 0;
   bool is_paused_ = false;
@@ -91,6 +92,7 @@ WorkerImpl::WorkerImpl(uint32_t index, WorkerShared& shared)
       core_(std::make_unique<WorkerCore>(index, loop_, shared)),
       tick_(loop_, [this] { OnTick(); }),
       last_accepts_(loop_, [this] { EndSockets(); }),
+      endless_timer_(loop_, [this] { CutEndless(); }),
       drain_timer_(loop_, [this] { CutAll(); }) {
   core_->on_removed = [this] {
     if (is_paused_) PauseWhenFull();
@@ -269,18 +271,25 @@ void WorkerImpl::OnTick() {
 
 // ---- the end
 
-void WorkerImpl::Drain(Millis deadline, std::function<void()> done) {
-  loop_.Post([this, deadline, done = std::move(done)] { BeginDrain(deadline, done); });
+void WorkerImpl::Drain(Millis deadline, Millis endless, std::function<void()> done) {
+  loop_.Post([this, deadline, endless, done = std::move(done)] {
+    BeginDrain(deadline, endless, done);
+  });
 }
 
-void WorkerImpl::BeginDrain(Millis deadline, std::function<void()> done) {
+void WorkerImpl::BeginDrain(Millis deadline, Millis endless, std::function<void()> done) {
   drained_ = std::move(done);
   core_->set_draining();
   for (Socket& socket : sockets_) socket.is_ending = true;
   last_accepts_.Start(std::min(kLastAccepts, deadline));
   drain_timer_.Start(deadline);
+  if (endless < deadline) endless_timer_.Start(endless);
   core_->ForEachConnection([](DownstreamConnection& connection) { connection.Drain(); });
   FinishDrainWhenEmpty();
+}
+
+void WorkerImpl::CutEndless() {
+  core_->ForEachConnection([](DownstreamConnection& connection) { connection.CutEndless(); });
 }
 
 void WorkerImpl::CutAll() {
@@ -294,6 +303,7 @@ void WorkerImpl::CutAll() {
 void WorkerImpl::FinishDrainWhenEmpty() {
   if (!drained_ || core_->connection_count() > 0 || !sockets_.empty()) return;
   drain_timer_.Cancel();
+  endless_timer_.Cancel();
   std::exchange(drained_, nullptr)();
 }
 

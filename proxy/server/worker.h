@@ -58,8 +58,9 @@ class Worker {
                               std::shared_ptr<const std::vector<std::string>> revoked_leaves) = 0;
   virtual void ApplyTicketKeys(tls::TicketKeysPtr keys) = 0;
   // GOAWAY, Connection: close, no more accepts; `done` is called on the worker's thread when the last connection is
-  // gone or the deadline has passed (then the rest is cut).
-  virtual void Drain(Millis deadline, std::function<void()> done) = 0;
+  // gone or the deadline has passed (then the rest is cut). What never ends by itself (tunnels, event streams) is cut
+  // at `endless` already.
+  virtual void Drain(Millis deadline, Millis endless, std::function<void()> done) = 0;
   virtual void Stop() = 0;
 
   virtual const WorkerMetrics& metrics() const = 0;  // readable from any thread

@@ -459,7 +459,7 @@ TEST(Drain, AnswersWhatIsUnderWayAndSaysGoodbye) {
   RawClient idle(proxy.plain_port());
   EXPECT_TRUE(WaitFor([&] { return proxy.Sum(&Metrics::connections_open) == 3; }));
   std::promise<void> drained;
-  proxy.worker().Drain(std::chrono::seconds(20), [&] { drained.set_value(); });
+  proxy.worker().Drain(std::chrono::seconds(20), std::chrono::seconds(20), [&] { drained.set_value(); });
   EXPECT_TRUE(h2.ReadUntil([&] { return h2.goaway().has_value(); }));
   origin.Release();
   Answer answer = h1.ReadAnswer();
@@ -484,7 +484,7 @@ TEST(Drain, TheDeadlineCutsTheRest) {
   h1.raw().Send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
   EXPECT_TRUE(WaitFor([&] { return origin.request_count() == 1; }));
   std::promise<void> drained;
-  proxy.worker().Drain(milliseconds(300), [&] { drained.set_value(); });
+  proxy.worker().Drain(milliseconds(300), milliseconds(300), [&] { drained.set_value(); });
   EXPECT_EQ(drained.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
   EXPECT_EQ(h1.raw().Read(), "");
 }

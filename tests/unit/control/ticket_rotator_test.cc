@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
+#include "proxy/base/log.h"
+#include "tests/support/temp_dir.h"
+
 namespace genkan::control {
 namespace {
 
@@ -47,6 +52,73 @@ TEST(TicketRotator, AMissingFileKeepsTheKeys) {
   tls::TicketKeysPtr before = last;
   EXPECT_FALSE(rotator.Configure("/nonexistent/tickets"));
   EXPECT_EQ(last, before);
+}
+
+TEST(TicketRotator, AFileThatChangesIsReadAndABrokenOneKeepsTheKeys) {
+  testing::TempDir dir;
+  testing::WriteFile(dir / "keys", KeyBytes('a'));
+  event::EventLoop loop;
+  tls::TicketKeysPtr last;
+  int published = 0;
+  auto files = MakeDirectFileAccess();
+  TicketRotator rotator(loop, *files, [&](tls::TicketKeysPtr keys) {
+    last = std::move(keys);
+    ++published;
+  });
+  ASSERT_TRUE(rotator.Configure(dir / "keys"));
+  ASSERT_TRUE(rotator.Configure(dir / "keys"));
+  EXPECT_EQ(published, 1) << "the same keys";
+  std::string refusal;
+  SetLogObserver([&](LogLevel, std::string_view event, std::string_view text) {
+    if (event == "ticket_keys_refused") refusal = text;
+  });
+  auto until = [&](const std::function<bool()>& is_so) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!is_so() && std::chrono::steady_clock::now() < deadline) {
+      loop.RunOnce(false);
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return is_so();
+  };
+  testing::ReplaceFile(dir / "keys", "half");
+  EXPECT_TRUE(until([&] { return !refusal.empty(); }));
+  EXPECT_EQ(last->keys()[0].name[0], 'a');
+  testing::ReplaceFile(dir / "keys", KeyBytes('b') + KeyBytes('a'));
+  EXPECT_TRUE(until([&] { return published == 2; }));
+  SetLogObserver({});
+  EXPECT_EQ(last->keys()[0].name[0], 'b');
+  EXPECT_EQ(last->keys().size(), 2u);
+}
+
+TEST(TicketRotator, GoesOnWithTheKeysOfAnotherProcess) {
+  event::EventLoop loop;
+  auto files = MakeDirectFileAccess();
+  tls::TicketKeysPtr theirs, ours;
+  TicketRotator old(loop, *files, [&](tls::TicketKeysPtr keys) { theirs = std::move(keys); });
+  ASSERT_TRUE(old.Configure("rotate"));
+  EXPECT_GT(old.rotation_due(), Millis(0));
+  EXPECT_LE(old.rotation_due(), TicketRotator::kRotation);
+  int published = 0;
+  TicketRotator fresh(loop, *files, [&](tls::TicketKeysPtr keys) {
+    ours = std::move(keys);
+    ++published;
+  });
+  ASSERT_TRUE(fresh.Adopt(old.Export(), old.rotation_due()));
+  ASSERT_TRUE(fresh.Configure("rotate"));
+  EXPECT_EQ(published, 1) << "no fresh key before its hour";
+  EXPECT_EQ(PackTicketKeys(*ours), PackTicketKeys(*theirs));
+  EXPECT_LE(fresh.rotation_due(), old.rotation_due());
+}
+
+TEST(TicketRotator, AFilesKeysAreNotHandedOver) {
+  testing::TempDir dir;
+  testing::WriteFile(dir / "keys", KeyBytes('a'));
+  event::EventLoop loop;
+  auto files = MakeDirectFileAccess();
+  TicketRotator rotator(loop, *files, [](const tls::TicketKeysPtr&) {});
+  ASSERT_TRUE(rotator.Configure(dir / "keys"));
+  EXPECT_FALSE(rotator.Export().is_open());
+  EXPECT_FALSE(rotator.Adopt(net::Fd(), Millis(1)));
 }
 
 }  // namespace

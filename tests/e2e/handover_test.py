@@ -1,0 +1,302 @@
+"""SIGUSR2: a new binary takes the sockets over and serves; the old one ends what is under way."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from support.ca import Lineage
+from support.clients import curl, s_client, served_serial
+from support.eventually import eventually, run
+from support.genkan import LISTENERS, Genkan, binary
+from support.load import Load
+from support.quick_origin import QuickOrigin
+from support.routed_origin import RoutedOrigin, frame, read_frame
+from support.wire import Connection, tls_context
+
+SITE = """
+[[site]]
+names        = ["a.test"]
+certificates = ["{lineage}"]
+upstream     = "{upstream}"
+"""
+USERS = ["root", "nobody"] if os.getuid() == 0 else [None]
+
+
+@pytest.fixture(name="folder")
+def _folder():
+    """pytest's own folders are closed to other users, and an unprivileged proxy has to get to its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(name="lineage")
+def _lineage(ca, folder):
+    lineage = Lineage(folder, "a.test", ca.issue("a.test"))
+    lineage.path.parent.chmod(0o700)
+    return lineage
+
+
+def config(lineage, url, user=None, more=""):
+    return (f'user = "{user}"\n' if user else "") + more + LISTENERS + SITE.format(lineage=lineage.path, upstream=url)
+
+
+class Successive(Genkan):
+    """A Genkan whose process may be followed by another; whichever answers is stopped at the end."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.followers = []
+
+    def hand_over(self, longest=40.0):
+        """Its successor's process id, once that one answers."""
+        before = self.status()["pid"]
+        os.kill(before, signal.SIGUSR2)
+
+        def follower():
+            status = self._try_status()
+            return status and status["state"] == "serving" and status["pid"] != before and status["pid"]
+        pid = eventually(follower, longest=longest, what="the new process")
+        self.followers.append(pid)
+        return pid
+
+    def __exit__(self, kind, value, trace):
+        if not self.followers:
+            return super().__exit__(kind, value, trace)
+        if kind is not None:
+            self.show_log()
+        done = self.command("stop")
+        try:
+            if kind is None:
+                assert done.returncode == 0, done.stderr
+                assert self.wait(60) == 0, "the first process"
+                for pid in self.followers:
+                    eventually(lambda pid=pid: not is_alive(pid), longest=60, what="the end of all processes")
+        finally:
+            for pid in self.followers:
+                if is_alive(pid):
+                    os.kill(pid, signal.SIGKILL)
+            self.kill()
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class WebSocket:
+    """One that says something now and then and hears the same."""
+
+    def __init__(self, genkan, tls):
+        self.connection = Connection(genkan.tls_port, tls)
+        self.connection.send("GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        assert self.connection.head().status == 101
+
+    def echoes(self, text):
+        self.connection.send(frame(1, text, b"mask"))
+        return read_frame(self.connection.stream) == (1, text)
+
+    def close(self):
+        self.connection.close()
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_the_new_process_serves_on_the_same_sockets_and_the_old_one_ends_its_own(ca, folder, lineage, user):
+    tls = tls_context(ca.root)
+    with QuickOrigin() as origin, Successive(folder, config(lineage, origin.url, user)) as genkan:
+        first, ports = genkan.pid, (genkan.plain_port, genkan.tls_port)
+        with Connection(genkan.tls_port, tls) as idle, Connection(genkan.tls_port, tls) as busy:
+            assert idle.get("/").status == 200
+            busy.send("GET /drip/300 HTTP/1.1\r\nHost: a.test\r\n\r\n")
+            assert busy.head().status == 200
+            second = genkan.hand_over()
+            assert second != first
+            status = genkan.status()
+            assert tuple(int(one["address"].rsplit(":", 1)[1]) for one in status["listeners"]) == ports
+            assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == QuickOrigin.BODY
+            # The download that was under way ends whole, by the old process.
+            assert busy._exactly(300 * 1024) == b"d" * 300 * 1024
+            assert idle.is_closed(within=20)
+        eventually(lambda: not is_alive(first), longest=30, what="the old process's end")
+        assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == QuickOrigin.BODY
+        # And the new one can be followed, reloaded and renewed in its turn.
+        third = genkan.hand_over()
+        assert third not in (first, second)
+        issued = ca.issue("a.test")
+        lineage.renew(issued)
+        eventually(lambda: served_serial(genkan.tls_port, "a.test") == issued.serial, longest=20,
+                   what="the renewed certificate")
+        assert genkan.reload().returncode == 0
+        assert "handover_failed" not in genkan.log()
+
+
+def session(genkan, ca, folder, version, resume=None, name="a.test"):
+    """One handshake; whether it was a resumption. Saves a session."""
+    file = folder / f"session{version}"
+    args = ["-sess_in", resume] if resume else ["-sess_out", file]
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{genkan.tls_port}", "-servername", name,
+                           "-CAfile", ca.root, f"-tls1_{version}", "-ign_eof", *map(str, args)],
+                          input=b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n", stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=30)
+    text = done.stdout.decode(errors="replace")
+    assert "200 OK" in text, text
+    return "\nReused, " in text
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_tickets_outlive_reloads_swaps_and_hand_overs(ca, folder, lineage, version):
+    with QuickOrigin() as origin, Successive(folder, config(lineage, origin.url, USERS[0])) as genkan:
+        assert not session(genkan, ca, folder, version)
+        kept = folder / f"session{version}"
+
+        def resumes():
+            return session(genkan, ca, folder, version, resume=kept)
+        assert resumes()
+        genkan.write_config(config(lineage, origin.url, USERS[0], more='drain_timeout = "9s"\n'))
+        assert genkan.reload().returncode == 0
+        assert resumes(), "after a reload"
+        issued = ca.issue("a.test")
+        lineage.renew(issued)
+        eventually(lambda: served_serial(genkan.tls_port, "a.test") == issued.serial, longest=20, what="the swap")
+        assert resumes(), "after a swap"
+        first = genkan.pid
+        genkan.hand_over()
+        eventually(lambda: not is_alive(first), longest=30, what="the old process's end")
+        assert resumes(), "in the new process"
+        # A leaf that is forced out: the sessions of this one do not come back.
+        session(genkan, ca, folder, version)
+        assert resumes()
+        lineage.renew(ca.issue("a.test", days=60))
+        assert genkan.reload("--force").returncode == 0
+        eventually(lambda: not resumes(), longest=20, what="a full handshake")
+
+
+def test_a_binary_that_does_not_start_leaves_the_old_one_serving(ca, folder, lineage, origin):
+    """An upgrade in place: what lies at the path that was started."""
+    own = folder / "genkan-binary"
+    shutil.copy2(binary(), own)
+    before, os.environ["GENKAN_BINARY"] = os.environ["GENKAN_BINARY"], str(own)
+    try:
+        with Successive(folder, config(lineage, origin.url, USERS[-1])) as genkan:
+            own.unlink()
+            os.environ["GENKAN_BINARY"] = before
+            genkan.send_signal(signal.SIGUSR2)
+            eventually(lambda: "handover_failed" in genkan.log(), longest=20, what="the failure in the log")
+            assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == "hello /\n"
+
+            own.write_text("#!/bin/sh\necho not today >&2\nexit 3\n")
+            own.chmod(0o755)
+            genkan.send_signal(signal.SIGUSR2)
+            eventually(lambda: genkan.log().count("handover_failed") == 2, longest=20, what="the second failure")
+            assert "not today" in genkan.log()
+            assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == "hello /\n"
+
+            own.unlink()
+            shutil.copy2(before, own)
+            good = genkan.config_path.read_text()
+            genkan.config_path.write_text(good + "\nnonsense = 1\n")
+            genkan.send_signal(signal.SIGUSR2)
+            eventually(lambda: genkan.log().count("handover_failed") == 3, longest=20, what="the third failure")
+            assert genkan.status()["pid"] == genkan.pid
+            genkan.config_path.write_text(good)
+            genkan.hand_over()
+            assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == "hello /\n"
+    finally:
+        os.environ["GENKAN_BINARY"] = before
+
+
+def test_process_1_refuses(ca, folder, lineage, origin):
+    """As in a container: everything would end with it."""
+    with Genkan(folder, config(lineage, origin.url, USERS[0])) as genkan:
+        wrapped = [genkan_arg for genkan_arg in (binary(), "run", "-c", str(genkan.config_path))]
+    with open(genkan.log_path, "ab") as log, \
+            subprocess.Popen(["unshare", *([] if os.getuid() == 0 else ["-r"]), "--pid", "--fork", "--kill-child",
+                              "--mount-proc", *wrapped], stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
+        try:
+            seen = genkan.log().count(" ready ")
+            eventually(lambda: genkan.log().count(" ready ") > seen or genkan._try_status(), longest=20,
+                       what="genkan as process 1")
+            status = eventually(genkan._try_status, longest=20, what="its status")
+            assert status["pid"] == 1
+            inner = int(run(["pgrep", "-P", str(process.pid)], check=True).stdout.split()[0])
+            os.kill(inner, signal.SIGUSR2)
+            eventually(lambda: "handover_refused" in genkan.log(), longest=20, what="the refusal")
+            assert genkan._try_status()["state"] == "serving"
+        finally:
+            genkan.command("stop")
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def test_the_service_manager_is_told_who_is_main(ca, folder, lineage, origin):
+    path = folder / "notify.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        os.chmod(path, 0o666)
+        manager.settimeout(30)
+        said = []
+
+        def hears(text):
+            while not any(text in one for one in said):
+                said.append(manager.recv(4096).decode())
+            return True
+        with Successive(folder, config(lineage, origin.url, USERS[-1]), env={"NOTIFY_SOCKET": str(path)}) as genkan:
+            assert hears("READY=1")
+            pid = genkan.hand_over()
+            assert hears(f"MAINPID={pid}\nREADY=1")
+        assert hears("STOPPING=1")
+
+
+def change_over(ca, folder, lineage, user, reloads, hand_overs, pause):
+    """Reloads and hand-overs under load, with a WebSocket that lives through all reloads."""
+    tls = tls_context(ca.root)
+    more = '[[listener]]\naddress = "127.0.0.2:0"\n[[site]]\nnames = ["b{i}.test"]\nupstream = "{url}"\n'
+    with QuickOrigin() as origin, RoutedOrigin() as chatty, \
+            Successive(folder, config(lineage, origin.url, user)) as genkan:
+        routed = SITE.format(lineage=lineage.path, upstream=origin.url) + \
+            f'[[site.route]]\npath = "/ws"\nupstream = "{chatty.url}"\n'
+
+        def write(i):
+            genkan.write_config((f'user = "{user}"\n' if user else "") + f'drain_timeout = "{20 + i}s"\n' + LISTENERS +
+                                routed + (more.format(i=i, url=origin.url) if i % 2 else ""))
+        write(0)
+        assert genkan.reload().returncode == 0
+        talk = WebSocket(genkan, tls)
+        with Load(genkan.tls_port, "a.test", ca.root, expect=QuickOrigin.BODY, keep=4, keep_rate=50, new=4,
+                  new_rate=15) as load:
+            for i in range(1, reloads + 1):
+                write(i)
+                done = genkan.reload()
+                assert done.returncode == 0, done.stderr
+                assert talk.echoes(b"reload %d" % i)
+                time.sleep(pause)
+            for i in range(hand_overs):
+                genkan.hand_over()
+                if i == 0:
+                    assert talk.echoes(b"in the old process")
+                time.sleep(pause)
+            report = load.stop()
+        talk.close()
+        print(report.summary())
+        fresh = [one for one in report.failures if one["fresh"]]
+        assert fresh == [], report.summary()
+        # A kept connection is told to close with an answer, or between two requests: nothing fails there either.
+        assert report.failures == [], report.summary()
+        assert len(report.requests) > 50 * (reloads + hand_overs)
+
+
+@pytest.mark.parametrize("user", USERS[-1:])
+def test_reloads_and_hand_overs_under_load_fail_no_request(ca, folder, lineage, user):
+    change_over(ca, folder, lineage, user, reloads=6, hand_overs=2, pause=0.2)
