@@ -218,6 +218,10 @@ Result<Keeper::Answer> Keeper::State(const std::string& path) {
 }
 
 Result<Keeper::Answer> Keeper::TakeInotify(KeeperMail& mail) {
+  if (mail.descriptors.empty()) {
+    inotifies_.erase(mail.message.number);
+    return Answer{};
+  }
   if (mail.descriptors.size() != 1 || inotifies_.size() >= kMaxInotifies)
     return Fail(ErrorCode::kInvalid, "keeper: one descriptor for watches, {} at most",
                 kMaxInotifies);

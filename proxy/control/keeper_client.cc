@@ -68,6 +68,13 @@ class KeeperClient::View final : public event::FileView {
     return steps ? *std::move(steps) : std::vector<event::ArmedStep>();
   }
 
+  void Forget(int inotify) override {
+    auto known = ids_.find(inotify);
+    if (known == ids_.end()) return;
+    static_cast<void>(keeper_.Ask({KeeperOp::kInotify, known->second, {}}));
+    ids_.erase(known);
+  }
+
  private:
   KeeperClient& keeper_;
   std::map<int, uint64_t> ids_;  // descriptor -> the keeper's name for it

@@ -1,5 +1,7 @@
 #include "proxy/control/keeper_hooks.h"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 
 #include "proxy/base/log.h"
@@ -25,9 +27,15 @@ bool IsKnownWord(const std::string& word, const config::Config& config) {
     for (const config::CertificateSource& source : site.certificates) {
       for (const std::string* path : {&source.path, &source.certificate}) {
         if (path->empty()) continue;
-        if (word == *path || word == BaseName(*path)) return true;
+        const std::string name = BaseName(*path);
+        // One of several certificates of a directory is told apart by its key's file.
+        const bool is_of_directory =
+            word.starts_with(name + "/") && word.find('/', name.size() + 1) == std::string::npos;
+        if (word == *path || word == name || is_of_directory) return true;
         const bool is_pattern = path->find_first_of("*?[") != std::string::npos;
-        if (is_pattern && word.find('/') == std::string::npos) return true;
+        if (is_pattern && (word.find('/') == std::string::npos ||
+                           fnmatch(path->c_str(), word.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0))
+          return true;
       }
     }
   }

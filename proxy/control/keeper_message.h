@@ -23,7 +23,8 @@ enum class KeeperOp : uint16_t {
   kList = 17,         // text: directory                -> texts: paths
   kGlob = 18,         // text: pattern                  -> texts: paths
   kState = 19,        // text: path                     -> see PackState
-  kInotify = 20,      // a descriptor                   -> number: its name for kArm
+  // A descriptor -> number: its name for kArm. Without one, number: a name that is given up.
+  kInotify = 20,
   kArm = 21,          // number; text: path             -> see PackSteps
   kListen = 22,       // text: address; number: sockets -> descriptors
   kReload = 23,       //                                -> nothing; an error: the texts are lines

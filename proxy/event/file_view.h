@@ -27,6 +27,8 @@ class FileView {
   // directory is added to `inotify` (again: the same number as long as it is the same directory);
   // with -1 nothing is added.
   virtual std::vector<ArmedStep> Arm(const std::string& path, int inotify) = 0;
+  // Before the descriptor is closed: its number may become another one's.
+  virtual void Forget(int /*inotify*/) {}
 };
 
 // This process's own rights. Any thread.

@@ -56,7 +56,9 @@ struct FileWatcher::Impl {
   }
   ~Impl() {
     io.reset();
-    if (inotify >= 0) close(inotify);
+    if (inotify < 0) return;
+    view.Forget(inotify);
+    close(inotify);
   }
 
   void Watch(const std::vector<std::string>& paths);

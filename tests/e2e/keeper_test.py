@@ -14,6 +14,8 @@ from support.ca import Lineage
 from support.clients import curl, served_serial
 from support.eventually import eventually
 from support.genkan import LISTENERS, Genkan
+from support.pebble import Certbot, Pebble
+from support.quick_origin import QuickOrigin
 from support.stolen import (DONE, ERROR, LIST, LISTEN, READ_FILE, RUN_HOOK, SAVE_GOOD, STATE, StolenSocket, children,
                             uids)
 
@@ -53,6 +55,31 @@ def _lineage(ca, folder):
 def _genkan(lineage, folder, origin):
     with Genkan(folder, CONFIG.format(lineage=lineage.path, upstream=origin.url)) as genkan:
         yield genkan
+
+
+def test_certbot_as_root_renews_for_a_proxy_that_is_nobody(ca, folder):
+    """Pebble and the real certbot: live/ and archive/ are root's alone, nobody is told of the renewal."""
+    certbot_folder = folder / "certbot"
+    text = f"""
+[acme_challenge]
+webroot = ["{certbot_folder}/webroot"]
+"""
+    with QuickOrigin() as origin:
+        config = CONFIG.format(lineage=certbot_folder / "config" / "live" / "a.test", upstream=origin.url)
+        with Genkan(folder, config + text) as genkan, Pebble(folder, ca, http_port=genkan.plain_port) as pebble:
+            certbot = Certbot(folder, pebble, ca)
+            certbot.issue("a.test")
+            first = eventually(lambda: served_serial(genkan.tls_port, "a.test"), longest=20,
+                               what="the issued certificate")
+            for closed in (certbot.live("a.test").parent, certbot.folder / "config" / "archive"):
+                assert (closed.stat().st_uid, closed.stat().st_mode & 0o77) == (0, 0), closed
+            key = (certbot.live("a.test") / "privkey.pem").resolve()
+            assert (key.stat().st_uid, key.stat().st_mode & 0o777) == (0, 0o600)
+            certbot.renew()
+            renewed = eventually(lambda: served_serial(genkan.tls_port, "a.test") not in (None, first), longest=20,
+                                 what="the renewed certificate")
+            assert renewed and uids(genkan.pid) == {NOBODY}
+            assert genkan.certificate(site="a.test")["swaps"] == 1
 
 
 def keeper_of(genkan):

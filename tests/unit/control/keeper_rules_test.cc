@@ -114,6 +114,10 @@ TEST(KeeperHooks, RunsOnRevokedAlone) {
   };
   EXPECT_TRUE(is_allowed({"certbot", "renew", "--cert-name", "a.test"}));
   EXPECT_TRUE(is_allowed({"certbot", "renew", "--cert-name", "a.test"}, {{"GENKAN_DRILL", "1"}}));
+  for (const char* word : {"a.test/key.pem", "/certs/x/tls.crt", "/etc/genkan/b.pem", "x"})
+    EXPECT_TRUE(is_allowed({"certbot", "renew", "--cert-name", word})) << word;
+  EXPECT_FALSE(is_allowed({"certbot", "renew", "--cert-name", "a.test/../../x"}));
+  EXPECT_FALSE(is_allowed({"certbot", "renew", "--cert-name", "/certs/x/y/tls.crt"}));
   EXPECT_FALSE(is_allowed({"certbot", "renew", "--cert-name", "b.test", "x"}));
   EXPECT_FALSE(is_allowed({"certbot", "renew", "--cert-name", "--pre-hook=evil"}));
   EXPECT_FALSE(is_allowed({"certbot", "renew", "--cert-name", "unknown/other"}));

@@ -142,6 +142,18 @@ TEST_F(KeeperTest, AddsWatchesToOurDescriptor) {
   EXPECT_EQ(client_->view().State(dir_ / "live/a.test").files.size(), 2u);
 }
 
+TEST_F(KeeperTest, WatchesOfAClosedDescriptorDoNotBecomeAnothersOfItsNumber) {
+  constexpr int kMoreThanTheKeeperTakes = 40;
+  for (int i = 0; i < kMoreThanTheKeeperTakes; ++i) {
+    net::Fd inotify(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+    ASSERT_FALSE(client_->view().Arm(dir_ / "live/a.test", inotify.get()).empty()) << i;
+    WriteFile(dir_ / "live/a.test/privkey.pem", "new");
+    char events[4096];
+    EXPECT_GT(read(inotify.get(), events, sizeof(events)), 0) << i;
+    client_->view().Forget(inotify.get());
+  }
+}
+
 TEST_F(KeeperTest, KeepsTheLastGoodCertificates) {
   EXPECT_EQ(client_->last_good().Load("a").value(), "");
   ASSERT_TRUE(client_->last_good().Save("a", "one"));
