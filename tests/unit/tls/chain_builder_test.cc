@@ -375,11 +375,9 @@ TEST(ChainBuilder, AMeshOfOneNameStaysWithinTheLimits) {
         {.common_name = "One", .key_label = "k" + std::to_string(i % 40), .has_key_ids = false}));
   }
   const Issued leaf = MakeLeaf(pool.back(), {.names = {"a.test"}, .has_key_ids = false});
-  const auto begin = std::chrono::steady_clock::now();
+  // What it takes is measured by tests/bench, on a thousand such pools.
   const Chain chain = Build(leaf, pool, {pool.front()});
-  const auto took = std::chrono::steady_clock::now() - begin;
   EXPECT_LE(chain.signature_checks, ChainBuilder::kMaxSignatureChecks);
-  EXPECT_LT(took, std::chrono::seconds(2));  // 50 ms where nothing else runs
   EXPECT_EQ(chain.certificates.front(), leaf.certificate);
 }
 
