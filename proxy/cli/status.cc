@@ -86,6 +86,7 @@ void PrintCertificate(const Json& certificate) {
   } else {
     Line("state", "NOT IN SERVICE: this site refuses TLS");
   }
+  if (Text(certificate, "proof") == "proving") Line("proof", "still being tried");
   Line("files", Joined(List(certificate, "files"), ", "));
   const std::string standing = Text(certificate, "last_refusal");
   Line("not taken", standing);

@@ -30,6 +30,10 @@ struct CertEntry {
   WallTime since{};
   uint64_t swaps = 0;
   std::vector<std::string> files;
+  std::string fingerprint;  // of in_service
+  bool is_proved = false;   // false: it serves, its trial is still to come
+  std::string broken;       // the fingerprint of one that failed its trial while it served
+  std::vector<std::string> refused_by;  // "Android before 7.1.1: CN=…: unable to …"
 
   // Taken, but waits for its first staple.
   std::optional<FoundCertificate> pending;

@@ -36,8 +36,10 @@ class Manager final : public CertManager {
     return drill_.Start(*snapshot_, site);
   }
   const DrillReport& Drill() const override { return drill_.report(); }
+  uint64_t reads() const override { return reader_.reads(); }
 
  private:
+  std::vector<tls::BundlePtr> ProvedBundles() const;
   void TakeSources();
   void TakeSource(CertSources& before, size_t site_index, bool is_standby,
                   const config::CertificateSource& wanted);
@@ -71,6 +73,7 @@ class Manager final : public CertManager {
   RevocationReaction reaction_;
   RevocationDrill drill_;
   CertPublisher publisher_;
+  CertProver prover_;
   CertSwapper swapper_;
   CertReader reader_;
   event::Timer wait_, tick_;
@@ -83,11 +86,17 @@ Manager::Manager(CertManagerOptions options)
       reaction_({options_.loop, options_.clock, options_.hooks, options_.fetcher, options_.state}),
       drill_({options_.clock, leaves_, sources_, reaction_}),
       publisher_({options_.clock, leaves_, sources_, options_.publish}),
-      swapper_({options_.loop, options_.clock, leaves_, options_.state,
+      prover_({options_.loop, &options_.pool, options_.state, options_.clock,
+               [this](const std::string& fingerprint, const tls::Rehearsed& rehearsed) {
+                 swapper_.TakeProof(sources_, fingerprint, rehearsed, reader_.context());
+                 ScheduleUpdate();
+               },
+               [this] { return ProvedBundles(); }}),
+      swapper_({options_.loop, options_.clock, leaves_, options_.state, prover_,
                 [this] { ScheduleUpdate(); },
                 [this](const std::string& sha256) { publisher_.Bar(sha256); }}),
       reader_({options_.loop, options_.files, options_.view, options_.clock, sources_,
-               [this] { ScheduleUpdate(); },
+               &options_.pool, [this] { ScheduleUpdate(); },
                [this](CertSource& source, std::vector<FoundCertificate> found) {
                  swapper_.TakeReading(source, std::move(found), reader_.context());
                },
@@ -109,6 +118,7 @@ void Manager::Apply(server::SnapshotPtr snapshot, std::function<void()> ready) {
   if (reader_.LoadContext(config().certificates, false)) {
     for (auto& source : sources_) source->needs_reading = true;
   }
+  prover_.Load(reader_.context());
   publisher_.Renew();
   Update();
   if (is_first) {
@@ -162,11 +172,20 @@ void Manager::TakeSource(CertSources& before, size_t site_index, bool is_standby
 void Manager::ReadAgain(bool force) {
   if (!snapshot_) return;
   reader_.LoadContext(config().certificates, true);
+  prover_.Load(reader_.context());
   for (auto& source : sources_) {
     source->needs_reading = source->is_reload = true;
     source->is_forced = force;
   }
   Update();
+}
+
+std::vector<tls::BundlePtr> Manager::ProvedBundles() const {
+  std::vector<tls::BundlePtr> bundles;
+  ForEachEntry(sources_, [&](const CertSource&, const CertEntry& entry) {
+    if (entry.in_service && entry.is_proved) bundles.push_back(entry.in_service);
+  });
+  return bundles;
 }
 
 void Manager::ScheduleUpdate() {

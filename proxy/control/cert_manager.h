@@ -1,5 +1,6 @@
-// All certificates in service: reads them, watches their files, swaps renewed ones in by the rules, runs the certificate
-// watchers (OCSP …) and publishes an immutable CertStore. Alone owns their state. Control thread; owned by the Supervisor.
+// All certificates in service: reads them, watches their files, swaps renewed ones in by the rules,
+// runs the certificate watchers (OCSP …) and publishes an immutable CertStore. Alone owns their
+// state. Control thread; owned by the Supervisor.
 #pragma once
 
 #include <functional>
@@ -27,9 +28,12 @@ struct CertificateStatus {
   bool is_in_service = false;
   std::string serial, subject, issuer, sha256;
   WallTime not_before{}, not_after{}, since{};
+  std::string
+      proof;  // "proved": handshakes with it have been tried; "proving"; "" of none in service
+  std::vector<std::string> refused_by;  // kinds of clients, with their reason
   bool is_chain_complete = false;
-  std::vector<std::string> chain;     // subjects, leaf first, as sent
-  std::vector<std::string> dropped;   // "CN=…: expired"
+  std::vector<std::string> chain;    // subjects, leaf first, as sent
+  std::vector<std::string> dropped;  // "CN=…: expired"
   std::string missing_issuer;
   std::vector<std::string> long_chain;  // of chain = "by_client": what some clients get instead
   struct Client {
@@ -51,7 +55,7 @@ struct CertificateStatus {
   bool is_standby = false;  // the site's standby certificate
   bool is_serving = false;  // what handshakes get: not where a standby takes its place
   uint64_t swaps = 0;
-  std::string last_refusal;           // why new files were not taken; "" when none stands
+  std::string last_refusal;  // why new files were not taken; "" when none stands
   WallTime last_refusal_at{};
   uint64_t refusals = 0;
   std::string refused_last;  // the newest refusal, also when good files have followed
@@ -70,7 +74,8 @@ struct CertManagerOptions {
   StateDir& state;
   FileAccess& files;
   const Clock& clock;
-  // A new store is to be published to the workers; with the SHA-256 (32 bytes) of leaves that may not resume.
+  // A new store is to be published to the workers; with the SHA-256 (32 bytes) of leaves that may
+  // not resume.
   std::function<void(tls::CertStorePtr, std::shared_ptr<const std::vector<std::string>>)> publish;
   // How the files are watched; outlives the manager.
   event::FileView& view = event::DirectFileView();
@@ -81,12 +86,14 @@ class CertManager {
   static std::unique_ptr<CertManager> Make(CertManagerOptions options);
   virtual ~CertManager() = default;
 
-  // The certificates of this snapshot's sites; those that stay go on with their state. `watchers`: the certificate
-  // modules, made once. At the first call everything is read at once and published, before this returns; `ready` is
-  // called when every first staple is there or `first_response_wait` has passed (at once where none is to be waited for).
+  // The certificates of this snapshot's sites; those that stay go on with their state. `watchers`:
+  // the certificate modules, made once. At the first call everything is read at once and published,
+  // before this returns; `ready` is called when every first staple is there or
+  // `first_response_wait` has passed (at once where none is to be waited for).
   virtual void Apply(server::SnapshotPtr snapshot, std::function<void()> ready) = 0;
   virtual void AddWatcher(std::unique_ptr<CertificateWatcher> watcher) = 0;
-  // SIGHUP, `genkan reload`: read all files now. force: take what parses, matches and is not expired.
+  // SIGHUP, `genkan reload`: read all files now. force: take what parses, matches and is not
+  // expired.
   virtual void ReadAgain(bool force) = 0;
   // `genkan status --refresh`.
   virtual void Refresh() = 0;
@@ -94,6 +101,8 @@ class CertManager {
   // `genkan drill revocation`; the report fills up behind it.
   virtual genkan::Status StartDrill(const std::string& site) = 0;
   virtual const DrillReport& Drill() const = 0;
+  // How many entries of `certificates` have been read, each time counted.
+  virtual uint64_t reads() const = 0;
 };
 
 }  // namespace genkan::control

@@ -1,7 +1,11 @@
 #include "proxy/control/cert_reader.h"
 
 #include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "proxy/base/log.h"
@@ -11,7 +15,9 @@
 namespace genkan::control {
 namespace {
 
-constexpr Millis kRetry{5'000};  // of what may be half-written
+constexpr Millis kRetry{5'000};    // of what may be half-written
+constexpr size_t kFewSources = 8;  // read by this thread alone
+constexpr size_t kMostHelpers = 4;
 
 }  // namespace
 
@@ -26,7 +32,9 @@ CertReader::CertReader(Options options)
                options_.on_due();
              }),
       issuers_({options_.loop, options_.fetcher, options_.state, options_.clock,
-                [this](const std::string& sha256) { OnIssuer(sha256); }}) {}
+                [this](const std::string& sha256) { OnIssuer(sha256); }}) {
+  context_.keys = tls::KeyReading::kLater;
+}
 
 bool CertReader::LoadContext(const config::Certificates& wanted, bool again) {
   if (has_context_ && !again && !is_pool_dirty_ && wanted.trust_store == trust_store_ &&
@@ -90,12 +98,15 @@ void CertReader::WatchFiles() {
 void CertReader::ReadFlagged(const config::Certificates& wanted) {
   if (is_pool_dirty_) LoadContext(wanted, false);
   WatchFiles();
-  bool needs_retry = false;
+  std::vector<CertSource*> wanted_sources;
   for (auto& source : options_.sources) {
-    if (source->needs_reading) Read(*source);
-    needs_retry |= source->needs_retry;
+    if (source->needs_reading) wanted_sources.push_back(source.get());
   }
+  std::vector<SourceReading> readings = ReadAll(wanted_sources);
+  for (size_t i = 0; i < readings.size(); ++i) Take(*wanted_sources[i], std::move(readings[i]));
   KeepWanted();
+  const bool needs_retry = std::any_of(options_.sources.begin(), options_.sources.end(),
+                                       [](const auto& source) { return source->needs_retry; });
   if (!needs_retry) {
     retry_.Cancel();
   } else if (!retry_.is_running()) {
@@ -103,9 +114,47 @@ void CertReader::ReadFlagged(const config::Certificates& wanted) {
   }
 }
 
-void CertReader::Read(CertSource& source) {
+// All of them before any is decided on: that is quick, and the files are what takes time.
+std::vector<SourceReading> CertReader::ReadAll(const std::vector<CertSource*>& wanted) {
   context_.now = options_.clock.Wall();
-  SourceReading reading = ReadSource(source.config, options_.files, context_);
+  reads_ += wanted.size();
+  // Shared with the helpers: one that starts after everything is read finds nothing left, and this
+  // function gone.
+  struct Work {
+    std::vector<config::CertificateSource> sources;
+    std::vector<SourceReading> readings;
+    CertificateContext context;
+    FileAccess& files;
+    std::atomic<size_t> next = 0, done = 0;
+    std::mutex mutex;
+    std::condition_variable all_done;
+
+    Work(const CertificateContext& the_context, FileAccess& the_files)
+        : context(the_context), files(the_files) {}
+    void Run() {
+      for (size_t i = next++; i < sources.size(); i = next++) {
+        readings[i] = ReadSource(sources[i], files, context);
+        if (++done < sources.size()) continue;
+        std::lock_guard lock(mutex);
+        all_done.notify_all();
+      }
+    }
+  };
+  auto work = std::make_shared<Work>(context_, options_.files);
+  for (const CertSource* source : wanted) work->sources.push_back(source->config);
+  work->readings.resize(wanted.size());
+  const size_t helpers = wanted.size() < kFewSources || options_.pool == nullptr
+                             ? 0
+                             : std::min<size_t>(kMostHelpers, std::thread::hardware_concurrency());
+  for (size_t i = 1; i < helpers; ++i) options_.pool->Submit([work] { work->Run(); });
+  work->Run();
+  std::unique_lock lock(work->mutex);
+  work->all_done.wait(lock, [&] { return work->done == work->sources.size(); });
+  return std::move(work->readings);
+}
+
+void CertReader::Take(CertSource& source, SourceReading reading) {
+  // What is missing may be known from an earlier run.
   for (int i = 0; i < IssuerFetcher::kMaxHops && WantIssuers(source, reading.certificates); ++i)
     reading = ReadSource(source.config, options_.files, context_);
   source.needs_retry =

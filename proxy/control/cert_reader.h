@@ -10,6 +10,7 @@
 #include "proxy/control/cert_entry.h"
 #include "proxy/control/certificate_source.h"
 #include "proxy/control/issuer_fetcher.h"
+#include "proxy/event/blocking_pool.h"
 #include "proxy/event/event_loop.h"
 #include "proxy/event/file_watcher.h"
 #include "proxy/event/timer.h"
@@ -24,6 +25,7 @@ class CertReader {
     event::FileView& view;
     const Clock& clock;
     CertSources& sources;
+    event::BlockingPool* pool;  // null: nobody helps with reading many
     // Some source needs to be read: ReadFlagged is wanted soon.
     std::function<void()> on_due;
     std::function<void(CertSource&, std::vector<FoundCertificate>)> on_reading;
@@ -41,12 +43,15 @@ class CertReader {
   void ReadFlagged(const config::Certificates& wanted);
   const CertificateContext& context() const { return context_; }
   const IssuerFetcher& issuers() const { return issuers_; }
+  // How many entries of the configuration have been read, each time counted.
+  uint64_t reads() const { return reads_; }
 
  private:
   void OnFiles(const std::vector<std::string>& paths);
   void LoadTrust(const config::Certificates& wanted);
   void WatchFiles();
-  void Read(CertSource& source);
+  std::vector<SourceReading> ReadAll(const std::vector<CertSource*>& wanted);
+  void Take(CertSource& source, SourceReading reading);
   bool WantIssuers(CertSource& source, const std::vector<FoundCertificate>& found);
   void OnIssuer(const std::string& sha256);
   void KeepWanted();
@@ -63,6 +68,7 @@ class CertReader {
   std::vector<std::string> watched_;
   event::Timer retry_;
   IssuerFetcher issuers_;
+  uint64_t reads_ = 0;
 };
 
 }  // namespace genkan::control

@@ -18,6 +18,15 @@ constexpr std::string_view kForceHint = "genkan reload --force takes it all the 
 constexpr std::string_view kRenewHint = "it has to be issued anew; force does not help";
 constexpr std::string_view kFilesHint = "read again at every change of the files, and every 5 s";
 
+std::vector<std::string> RefusedBy(const tls::Rehearsed& rehearsed) {
+  std::vector<std::string> refused;
+  for (const tls::RehearsalVerdict& verdict : rehearsed.verdicts) {
+    if (!verdict.is_accepted)
+      refused.push_back(fmt::format("{}: {}", verdict.profile->client(), verdict.reason));
+  }
+  return refused;
+}
+
 void LogInService(const CertEntry& entry, bool is_swap, const std::string& objection,
                   bool is_forced) {
   const tls::Certificate& leaf = entry.in_service->leaf();
@@ -101,13 +110,25 @@ bool CertSwapper::StartFromLastGood(const CertSource& source, CertEntry& entry,
     if (decision.kind != SwapDecision::Kind::kRefuse) return false;
     reason = decision.reason;
   }
-  LOG_ERROR("cert_last_good", "site={} name={} starting from the last good certificate", entry.site,
-            entry.name);
-  last->files = found.files;
-  options_.leaves.Watch(ViewOf(entry, last->bundle, last->issuer));
-  PutInService(entry, *std::move(last), "", false);
-  Refuse(entry, reason, found.bundle ? kForceHint : kFilesHint);
+  const bool can_be_forced = found.bundle != nullptr;
+  ServeLastGood(entry, *std::move(last), found.files, reason,
+                can_be_forced ? kForceHint : kFilesHint);
+  ProveLater(source, entry);
   return true;
+}
+
+void CertSwapper::ServeLastGood(CertEntry& entry, FoundCertificate last,
+                                const std::vector<std::string>& files, const std::string& reason,
+                                std::string_view hint) {
+  LOG_ERROR("cert_last_good",
+            "site={} name={} serial={} not_after={} reason=\"{}\" starting from the last good "
+            "certificate, kept in state_dir",
+            entry.site, entry.name, last.bundle->leaf().serial_hex(),
+            FormatIso8601(last.bundle->leaf().not_after()), reason);
+  last.files = files;
+  options_.leaves.Watch(ViewOf(entry, last.bundle, last.issuer));
+  PutInService(entry, std::move(last), "", false);
+  Refuse(entry, reason, hint);
 }
 
 // What the files no longer have goes on being served until a reload says that this is meant, or
@@ -148,9 +169,10 @@ SwapInput CertSwapper::InputOf(const CertSource& source, const tls::BundlePtr& i
 
 // Handshakes in memory: what each kind of client says to the candidate, and where it is no, what it
 // says to the one in service.
-void CertSwapper::Try(const CertSource& source, const CertEntry& entry,
-                      const tls::BundlePtr& candidate, const CertificateContext& context,
-                      SwapInput& input) const {
+std::vector<std::string> CertSwapper::Try(const CertSource& source, const CertEntry& entry,
+                                          const tls::BundlePtr& candidate,
+                                          const CertificateContext& context,
+                                          SwapInput& input) const {
   const server::SiteSpec& site = snapshot_->sites[source.site_index];
   const tls::Rehearsed rehearsed =
       tls::Rehearse(candidate, site.tls_policy, site.name, context.profiles, options_.clock);
@@ -170,6 +192,7 @@ void CertSwapper::Try(const CertSource& source, const CertEntry& entry,
   }
   for (const auto& [reason, clients] : lost)
     input.lost_clients.push_back(fmt::format("{} ({})", clients, reason));
+  return RefusedBy(rehearsed);
 }
 
 void CertSwapper::Consider(const CertSource& source, CertEntry& entry, FoundCertificate found,
@@ -177,7 +200,8 @@ void CertSwapper::Consider(const CertSource& source, CertEntry& entry, FoundCert
   SwapInput input = InputOf(source, entry.in_service, entry.chain, found);
   SwapDecision decision = DecideSwap(input);
   if (decision.takes() && entry.in_service) {
-    Try(source, entry, found.bundle, context, input);
+    found.refused_by = Try(source, entry, found.bundle, context, input);
+    found.is_tried = true;
     decision = DecideSwap(input);
   }
   const std::string problem = found.error;
@@ -210,13 +234,17 @@ void CertSwapper::Consider(const CertSource& source, CertEntry& entry, FoundCert
 
 void CertSwapper::Take(const CertSource& source, CertEntry& entry, FoundCertificate found,
                        const SwapDecision& decision) {
+  if (!entry.in_service && found.bundle->fingerprint() == entry.broken)
+    return Refuse(entry, entry.last_refusal.reason, kRenewHint);
   entry.refusal.clear();
   const std::string sha = ShaOf(found.bundle);
   const bool is_waiting = entry.pending && ShaOf(entry.pending->bundle) == sha;
   const bool is_same_leaf = entry.in_service && ShaOf(entry.in_service) == sha;
   options_.leaves.Watch(ViewOf(entry, found.bundle, found.issuer));
-  if (!entry.in_service || is_same_leaf)
-    return PutInService(entry, std::move(found), decision.reason, source.is_forced);
+  if (!entry.in_service || is_same_leaf) {
+    PutInService(entry, std::move(found), decision.reason, source.is_forced);
+    return ProveLater(source, entry);
+  }
   entry.pending = std::move(found);
   entry.pending_objection = decision.reason;
   entry.pending_is_forced = source.is_forced;
@@ -280,6 +308,10 @@ void CertSwapper::PutInService(CertEntry& entry, FoundCertificate found,
   entry.files = std::move(found.files);
   entry.since = options_.clock.Wall();
   entry.is_expiry_told = false;
+  entry.fingerprint = entry.in_service->fingerprint();
+  entry.refused_by = std::move(found.refused_by);
+  entry.is_proved = found.is_tried;
+  if (found.is_tried) options_.prover.MarkProved(entry.fingerprint);
   LogInService(entry, before != nullptr, objection, is_forced);
   if (before) {
     ++entry.swaps;
@@ -288,7 +320,51 @@ void CertSwapper::PutInService(CertEntry& entry, FoundCertificate found,
       options_.bar(before->leaf().sha256());
   }
   fresh_.insert(&entry);
-  if (config().certificates.keep_last_good) last_good_.Save(entry.last_good_name, entry.in_service);
+  SaveLastGood(entry);
+}
+
+// Good is what has been tried.
+void CertSwapper::SaveLastGood(const CertEntry& entry) {
+  if (config().certificates.keep_last_good && entry.is_proved)
+    last_good_.Save(entry.last_good_name, entry.in_service);
+}
+
+// What serves without a trial: proved by an earlier run, or tried while it serves.
+void CertSwapper::ProveLater(const CertSource& source, CertEntry& entry) {
+  if (entry.is_proved) return;
+  if (options_.prover.IsProved(entry.fingerprint)) {
+    entry.is_proved = true;
+    return SaveLastGood(entry);
+  }
+  const server::SiteSpec& site = snapshot_->sites[source.site_index];
+  options_.prover.Prove(entry.in_service, site.tls_policy, site.name);
+}
+
+void CertSwapper::TakeProof(const CertSources& sources, const std::string& fingerprint,
+                            const tls::Rehearsed& rehearsed, const CertificateContext& context) {
+  ForEachEntry(sources, [&](const CertSource& source, CertEntry& entry) {
+    if (!entry.in_service || entry.is_proved || entry.fingerprint != fingerprint) return;
+    if (!rehearsed.failure.empty())
+      return TakeOutOfService(source, entry, rehearsed.failure, context);
+    entry.is_proved = true;
+    entry.refused_by = RefusedBy(rehearsed);
+    SaveLastGood(entry);
+  });
+}
+
+// It matched by its public half and dates, and still nobody gets through with it.
+void CertSwapper::TakeOutOfService(const CertSource& source, CertEntry& entry,
+                                   const std::string& failure, const CertificateContext& context) {
+  const std::string reason = "no handshake succeeds with it: " + failure;
+  entry.broken = std::exchange(entry.fingerprint, {});
+  entry.in_service.reset();
+  fresh_.erase(&entry);
+  auto last = config().certificates.keep_last_good ? last_good_.Load(entry.last_good_name, context)
+                                                   : std::nullopt;
+  if (!last || last->bundle->fingerprint() == entry.broken)
+    return Refuse(entry, reason, kRenewHint);
+  ServeLastGood(entry, *std::move(last), entry.files, reason, kRenewHint);
+  ProveLater(source, entry);
 }
 
 // What waits: its staple may be there, or the time over.

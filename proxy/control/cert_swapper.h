@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "proxy/control/cert_entry.h"
+#include "proxy/control/cert_prover.h"
 #include "proxy/control/last_good.h"
 #include "proxy/event/event_loop.h"
 #include "proxy/event/timer.h"
@@ -23,6 +24,7 @@ class CertSwapper {
     const Clock& clock;
     CertLeaves& leaves;
     StateDir& state;
+    CertProver& prover;
     // What waits is to be looked at again: CheckPending is wanted.
     std::function<void()> on_due;
     // A leaf that an operator forced out (SHA-256, 32 bytes).
@@ -35,6 +37,9 @@ class CertSwapper {
   void TakeReading(CertSource& source, std::vector<FoundCertificate> found,
                    const CertificateContext& context);
   void CheckPending(const CertSources& sources);
+  // A trial in the background has ended.
+  void TakeProof(const CertSources& sources, const std::string& fingerprint,
+                 const tls::Rehearsed& rehearsed, const CertificateContext& context);
   // Those that came into service since the last call.
   std::set<CertEntry*> TakeFresh() { return std::exchange(fresh_, {}); }
   // Before an entry goes.
@@ -45,12 +50,16 @@ class CertSwapper {
   bool StartFromLastGood(const CertSource& source, CertEntry& entry, const FoundCertificate& found,
                          const CertificateContext& context);
   void DropUnmatched(CertSource& source, const std::set<const CertEntry*>& matched, bool has_good);
+  void ServeLastGood(CertEntry& entry, FoundCertificate last, const std::vector<std::string>& files,
+                     const std::string& reason, std::string_view hint);
   SwapInput InputOf(const CertSource& source, const tls::BundlePtr& in_service,
                     const tls::Chain& chain, const FoundCertificate& found) const;
   void Consider(const CertSource& source, CertEntry& entry, FoundCertificate found,
                 const CertificateContext& context);
-  void Try(const CertSource& source, const CertEntry& entry, const tls::BundlePtr& candidate,
-           const CertificateContext& context, SwapInput& input) const;
+  // What clients refuse the candidate.
+  std::vector<std::string> Try(const CertSource& source, const CertEntry& entry,
+                               const tls::BundlePtr& candidate, const CertificateContext& context,
+                               SwapInput& input) const;
   void Take(const CertSource& source, CertEntry& entry, FoundCertificate found,
             const SwapDecision& decision);
   // `hint`: the way out.
@@ -59,6 +68,10 @@ class CertSwapper {
   void CheckPending(CertEntry& entry);
   void PutInService(CertEntry& entry, FoundCertificate found, const std::string& objection,
                     bool is_forced);
+  void ProveLater(const CertSource& source, CertEntry& entry);
+  void TakeOutOfService(const CertSource& source, CertEntry& entry, const std::string& failure,
+                        const CertificateContext& context);
+  void SaveLastGood(const CertEntry& entry);
 
   const config::Config& config() const { return *snapshot_->config; }
 

@@ -116,13 +116,14 @@ struct ReadFile {
   std::string error;  // it could not be read
 };
 
-ReadFile ReadOne(const std::string& path, FileAccess& files, std::string_view password) {
+ReadFile ReadOne(const std::string& path, FileAccess& files, std::string_view password,
+                 tls::KeyReading keys = tls::KeyReading::kNow) {
   ReadFile file{path, {}, {}};
   auto bytes = files.Read(path, tls::kMaxPoolBytes);
   if (!bytes) {
     file.error = bytes.error().detail;
   } else {
-    file.pool = tls::ReadPool(*bytes, path, password);
+    file.pool = tls::ReadPool(*bytes, path, password, keys);
   }
   return file;
 }
@@ -180,7 +181,9 @@ class Finder {
   static FoundCertificate Bad(std::string name, const std::vector<ReadFile>& read,
                               std::string error, bool may_be_half_written);
   std::vector<ReadFile> Beside(const std::string& path);
-  ReadFile ReadOne(const std::string& path) { return control::ReadOne(path, files_, password_); }
+  ReadFile ReadOne(const std::string& path) {
+    return control::ReadOne(path, files_, password_, context_.keys);
+  }
   std::vector<ReadFile> ReadAll(const std::vector<std::string>& paths) {
     std::vector<ReadFile> read;
     for (const std::string& path : paths) read.push_back(ReadOne(path));
@@ -230,9 +233,7 @@ tls::CertificatePtr IssuerOf(const tls::Chain& chain, const std::vector<tls::Cer
       if (!leaf->authority_key_id().empty() && !one->subject_key_id().empty() &&
           leaf->authority_key_id() != one->subject_key_id())
         continue;
-      const tls::ErrorQueueGuard guard;
-      EVP_PKEY* key = X509_get0_pubkey(one->x509());
-      if (key != nullptr && X509_verify(leaf->x509(), key) == 1) return one;
+      if (leaf->IsSignedBy(*one)) return one;
     }
   }
   return nullptr;
@@ -287,8 +288,8 @@ FoundCertificate Finder::Found(std::string name, const Material& material,
   std::erase_if(found.chain.dropped, [&](const tls::DroppedCertificate& dropped) {
     return !handed_over.contains(dropped.certificate->sha256());
   });
-  auto bundle = tls::CertificateBundle::Make(found.chain.certificates, key,
-                                             found.chain.long_certificates);
+  auto bundle =
+      tls::CertificateBundle::Make(found.chain.certificates, key, found.chain.long_certificates);
   if (!bundle) {
     found.error = fmt::format("{}: {}", key_path, bundle.error().detail);
     return found;

@@ -1,5 +1,5 @@
-// Turns one entry of a site's `certificates` into bundles: reads the files, matches leaf and key, completes and orders the
-// chain from everything in the directory. Blocks on files; any thread.
+// Turns one entry of a site's `certificates` into bundles: reads the files, matches leaf and key,
+// completes and orders the chain from everything in the directory. Blocks on files; any thread.
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 
 #include "proxy/config/config.h"
 #include "proxy/tls/certificate_bundle.h"
+#include "proxy/tls/certificate_pool.h"
 #include "proxy/tls/chain_builder.h"
 #include "proxy/tls/trust_profiles.h"
 
@@ -36,6 +37,9 @@ struct CertificateContext {
   // Of `roots` and of all profiles, as SetTrust gives them; none: `roots`.
   std::vector<tls::CertificatePtr> anchors;
   WallTime now;
+  // A plain private key is decoded when it is first used; whoever sets it tries the bundle before
+  // or after it serves.
+  tls::KeyReading keys = tls::KeyReading::kNow;
 };
 // Roots and the profiles above them, as [certificates] trust_profiles says. Where that fails, the
 // context has the roots and no profiles.
@@ -49,23 +53,29 @@ struct FoundCertificate {
   tls::Chain chain;         // as built; chain.dropped has the reasons
   std::vector<tls::ChainProof> proofs;  // one a profile; none without a bundle
   tls::CertificatePtr issuer;  // of the leaf, also where it is a root; null where unknown
-  std::string error;        // in words with the file: "…/privkey.pem: the key does not match …"
+  std::string error;  // in words with the file: "…/privkey.pem: the key does not match …"
   bool may_be_half_written = false;  // try again soon
   std::vector<std::string> files;    // what was read
+  // Of a trial before it serves; set by whoever has it tried.
+  bool is_tried = false;
+  std::vector<std::string> refused_by;  // "Android before 7.1.1: CN=…: unable to …"
 };
 
 struct SourceReading {
-  std::vector<FoundCertificate> certificates;  // at least one entry; an error entry where nothing was found
-  std::vector<std::string> watch;              // paths for the FileWatcher
+  std::vector<FoundCertificate>
+      certificates;                // at least one entry; an error entry where nothing was found
+  std::vector<std::string> watch;  // paths for the FileWatcher
 };
 
-// What to watch for `source`. To be watched before the reading, so that no change falls between the two.
+// What to watch for `source`. To be watched before the reading, so that no change falls between the
+// two.
 std::vector<std::string> WatchPathsOf(const config::CertificateSource& source, FileAccess& files);
 bool IsGlob(const config::CertificateSource& source);
 
-// The certificates of the files and directories in `paths` ([certificates] pool). What cannot be read is a line of
-// `problems`.
-std::vector<tls::CertificatePtr> ReadExtraPool(const std::vector<std::string>& paths, FileAccess& files,
+// The certificates of the files and directories in `paths` ([certificates] pool). What cannot be
+// read is a line of `problems`.
+std::vector<tls::CertificatePtr> ReadExtraPool(const std::vector<std::string>& paths,
+                                               FileAccess& files,
                                                std::vector<std::string>& problems);
 
 // May run on several threads at once, where `files` may.

@@ -197,6 +197,15 @@ void AddCertificates(Families& families, const RunStatus& status) {
   add(MetricType::Gauge, "genkan_certificate_serving",
       "1 where handshakes get it; 0: missing, a standby that waits, or replaced by the standby.",
       [](const Certificate& c) { return c.is_serving ? 1.0 : 0.0; });
+  add(MetricType::Gauge, "genkan_certificate_proved",
+      "1 where handshakes with it have been tried; 0 while that is still to come.",
+      [](const Certificate& c) -> std::optional<double> {
+        if (!c.is_in_service) return std::nullopt;
+        return c.proof == "proved" ? 1.0 : 0.0;
+      });
+  families.Counter("genkan_certificate_reads_total",
+                   "How often the files of an entry of `certificates` were read.",
+                   status.certificate_reads);
   MetricFamily& revocation =
       families.Begin(MetricType::Gauge, "genkan_certificate_revocation_state",
                      "1 at the state that is known: good, revoked or unknown.");

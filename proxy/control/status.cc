@@ -31,6 +31,7 @@ Json CertificateJson(const CertificateStatus& certificate, WallTime now) {
                           ? Json(nullptr)
                           : Json(DaysLeft(now, certificate.not_after));
   json["since"] = TimeOrNull(certificate.since);
+  json["proof"] = certificate.proof;
   json["chain_complete"] = certificate.is_chain_complete;
   json["chain"] = certificate.chain;
   json["dropped"] = certificate.dropped;
@@ -188,6 +189,7 @@ std::string StatusJson(const RunStatus& status) {
   json["listeners"] = Json::array();
   for (const ListenerStatus& listener : status.listeners)
     json["listeners"].push_back({{"address", listener.address}, {"tls", listener.tls}});
+  json["certificate_reads"] = status.certificate_reads;
   json["certificates"] = Json::array();
   for (const CertificateStatus& certificate : status.certificates)
     json["certificates"].push_back(CertificateJson(certificate, status.now));

@@ -61,6 +61,7 @@ struct RunStatus {
   bool is_state_writable = false;
   std::vector<ListenerStatus> listeners;
   std::vector<CertificateStatus> certificates;
+  uint64_t certificate_reads = 0;
   std::vector<UpstreamStatus> upstreams;
   TrafficTotals traffic;
 };

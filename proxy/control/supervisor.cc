@@ -514,7 +514,10 @@ RunStatus Supervisor::Status() {
   status.state_dir = state_dir_->path();
   status.is_state_writable = state_dir_->is_writable();
   status.listeners = sockets_.Addresses(*snapshot_);
-  if (certificates_ != nullptr) status.certificates = certificates_->Status();
+  if (certificates_ != nullptr) {
+    status.certificates = certificates_->Status();
+    status.certificate_reads = certificates_->reads();
+  }
   status.upstreams = UpstreamStatusOf(*snapshot_, SystemClock().Now());
   for (const auto& worker : workers_) status.traffic.Add(worker->metrics());
   return status;

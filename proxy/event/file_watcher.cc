@@ -6,8 +6,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <deque>
+#include <map>
 #include <optional>
-#include <set>
 #include <unordered_map>
 
 #include "proxy/base/log.h"
@@ -17,7 +18,7 @@ namespace genkan::event {
 namespace {
 
 // As a step's name: every name in the directory counts.
-constexpr const char* kEveryName = "";
+constexpr std::string_view kEveryName = "";
 
 // Sent whatever is asked for.
 constexpr uint32_t kSelfEvents = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED;
@@ -25,16 +26,25 @@ constexpr uint32_t kSelfEvents = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN
 }  // namespace
 
 struct FileWatcher::Impl {
-  struct Watched {
-    std::string path;
-    FileState state;
-    std::vector<ArmedStep> steps;
-    bool is_dirty = false;
-  };
+  // A directory that some path goes through, with the watched paths that each name in it matters
+  // to.
   struct Directory {
+    std::string path;
     int watch = -1;  // -1: the kernel refused; the poll is left
-    std::unordered_map<std::string, std::vector<size_t>> names;  // indices into watched
-    size_t uses = 0;
+    std::map<std::string, std::vector<uint32_t>, std::less<>> names;  // indices into items
+  };
+  // Where a watched path is entered: thousands of paths share what is above them.
+  struct Step {
+    Directory* directory;
+    const std::string* name;  // a key of directory->names
+    bool operator==(const Step&) const = default;
+  };
+  struct Item {
+    std::string path;  // "": free
+    FileState state;
+    std::vector<Step> steps;
+    bool is_dirty = false;
+    bool is_armed = false;
   };
 
   Impl(EventLoop& the_loop, OnChange callback, FileWatcherTimes the_times, FileView& the_view,
@@ -45,7 +55,8 @@ struct FileWatcher::Impl {
         view(the_view),
         inotify(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)),
         settle(loop, [this] { Settle(); }),
-        poll(loop, [this] { Poll(); }) {
+        poll(loop, [this] { Poll(); }),
+        arm(loop, [this] { ArmSome(); }) {
     if (inotify < 0) {
       LOG_WARN("inotify_unavailable", "error=\"{}\" poll={}s", std::strerror(errno),
                times.poll.count() / 1000);
@@ -62,14 +73,19 @@ struct FileWatcher::Impl {
   }
 
   void Watch(const std::vector<std::string>& paths);
+  uint32_t Add(const std::string& path);
+  void Remove(uint32_t index);
+  void ArmSome();
   // Brings the kernel's watches of one path up to date.
-  void Arm(size_t index);
-  void Disarm(size_t index);
-  void Use(const ArmedStep& step, size_t index);
-  void DropWatch(const std::string& path, Directory& directory);
+  void Arm(uint32_t index);
+  Step Enter(const ArmedStep& step);
+  void Leave(const std::vector<Step>& steps, uint32_t index);
+  void SetWatch(Directory& directory, int watch, int error);
+  void DropWatch(Directory& directory);
   void ReadEvents();
   void Take(const inotify_event& event);
-  void MarkAll(const Directory& directory);
+  bool TakeSelf(Directory& directory, uint32_t mask);
+  bool MarkUsers(const Directory& directory, std::string_view name);
   void Touch();
   void Settle();
   void Poll();
@@ -82,40 +98,48 @@ struct FileWatcher::Impl {
   std::optional<IoWatcher> io;
   Timer settle;
   Timer poll;
+  Timer arm;
   std::optional<MonotonicTime> first_event;
-  std::vector<Watched> watched;
-  std::map<std::string, Directory> directories;
-  std::unordered_map<int, std::set<std::string>> by_watch;  // bind mounts give two paths one watch
+  std::deque<Item> items;
+  std::vector<uint32_t> free_items;
+  std::unordered_map<std::string, uint32_t> by_path;
+  std::deque<uint32_t> unarmed;
+  std::unordered_map<std::string, std::unique_ptr<Directory>> directories;
+  std::unordered_map<int, std::vector<Directory*>>
+      by_watch;  // bind mounts give two paths one watch
   bool has_complained = false;
 };
 
-void FileWatcher::Impl::Use(const ArmedStep& step, size_t index) {
-  Directory& directory = directories[step.directory];
-  ++directory.uses;
-  directory.names[step.name].push_back(index);
-  if (inotify < 0) return;
-  // Another one than before where the path has become another directory.
-  const int watch = step.watch;
-  if (watch < 0) {
-    if (step.error == ENOSPC && !has_complained) {
-      has_complained = true;
-      LOG_WARN("inotify_exhausted", "directory={} hint=\"raise fs.inotify.max_user_watches\"",
-               step.directory);
-    }
-    DropWatch(step.directory, directory);
-    return;
+FileWatcher::Impl::Step FileWatcher::Impl::Enter(const ArmedStep& step) {
+  std::unique_ptr<Directory>& directory = directories[step.directory];
+  if (directory == nullptr) {
+    directory = std::make_unique<Directory>();
+    directory->path = step.directory;
   }
-  if (watch == directory.watch) return;
-  DropWatch(step.directory, directory);
-  directory.watch = watch;
-  by_watch[watch].insert(step.directory);
+  SetWatch(*directory, step.watch, step.error);
+  return {directory.get(), &directory->names.try_emplace(step.name).first->first};
 }
 
-void FileWatcher::Impl::DropWatch(const std::string& path, Directory& directory) {
+// Another one than before where the path has become another directory.
+void FileWatcher::Impl::SetWatch(Directory& directory, int watch, int error) {
+  if (inotify < 0) return;
+  if (watch < 0 && error == ENOSPC && !has_complained) {
+    has_complained = true;
+    LOG_WARN("inotify_exhausted", "directory={} hint=\"raise fs.inotify.max_user_watches\"",
+             directory.path);
+  }
+  if (watch == directory.watch) return;
+  DropWatch(directory);
+  if (watch < 0) return;
+  directory.watch = watch;
+  by_watch[watch].push_back(&directory);
+}
+
+void FileWatcher::Impl::DropWatch(Directory& directory) {
   if (directory.watch < 0) return;
   auto known = by_watch.find(directory.watch);
   if (known != by_watch.end()) {
-    known->second.erase(path);
+    std::erase(known->second, &directory);
     if (known->second.empty()) {
       inotify_rm_watch(inotify, directory.watch);
       by_watch.erase(known);
@@ -124,66 +148,107 @@ void FileWatcher::Impl::DropWatch(const std::string& path, Directory& directory)
   directory.watch = -1;
 }
 
-void FileWatcher::Impl::Disarm(size_t index) {
-  for (const ArmedStep& step : watched[index].steps) {
-    auto known = directories.find(step.directory);
-    if (known == directories.end()) continue;
-    Directory& directory = known->second;
-    auto& users = directory.names[step.name];
+void FileWatcher::Impl::Leave(const std::vector<Step>& steps, uint32_t index) {
+  for (const Step& step : steps) {
+    Directory& directory = *step.directory;
+    auto name = directory.names.find(*step.name);
+    auto& users = name->second;
     // One use only: Arm has added those of the new steps already.
     auto user = std::find(users.begin(), users.end(), index);
-    if (user != users.end()) users.erase(user);
-    if (users.empty()) directory.names.erase(step.name);
-    if (--directory.uses > 0) continue;
-    DropWatch(known->first, directory);
-    directories.erase(known);
+    if (user != users.end()) {
+      *user = users.back();
+      users.pop_back();
+    }
+    if (!users.empty()) continue;
+    directory.names.erase(name);
+    if (!directory.names.empty()) continue;
+    DropWatch(directory);
+    directories.erase(directories.find(directory.path));
   }
-  watched[index].steps.clear();
 }
 
-void FileWatcher::Impl::Arm(size_t index) {
-  Watched& item = watched[index];
+void FileWatcher::Impl::Arm(uint32_t index) {
+  Item& item = items[index];
+  item.is_armed = true;
   // What changes between the look and the watch shows in a second look.
   constexpr int kLooks = 3;
   for (int look = 0; look < kLooks; ++look) {
-    std::vector<ArmedStep> steps = view.Arm(item.path, inotify);
+    std::vector<Step> steps;
+    const std::string* whole = nullptr;  // of the directory whose every name counts
+    std::vector<ArmedStep> armed = view.Arm(item.path, inotify);
+    for (const ArmedStep& step : armed) {
+      if (step.name == kEveryName) whole = &step.directory;
+    }
+    for (const ArmedStep& step : armed) {
+      const bool is_covered =
+          whole != nullptr && step.directory == *whole && step.name != kEveryName;
+      if (!is_covered) steps.push_back(Enter(step));
+    }
     if (look > 0 && steps == item.steps) return;
     // The new ones first, so that a directory used by both keeps its watch.
-    for (const ArmedStep& step : steps) Use(step, index);
-    Disarm(index);
-    item.steps = std::move(steps);
+    for (const Step& step : steps) step.directory->names.find(*step.name)->second.push_back(index);
+    Leave(std::exchange(item.steps, std::move(steps)), index);
   }
 }
 
-void FileWatcher::Impl::Watch(const std::vector<std::string>& paths) {
-  std::unordered_map<std::string, Watched> before;
-  for (size_t i = 0; i < watched.size(); ++i) Disarm(i);
-  for (Watched& item : watched) before.emplace(item.path, std::move(item));
-  watched.clear();
-  std::set<std::string> seen;
-  for (const std::string& path : paths) {
-    if (!seen.insert(path).second) continue;
-    auto known = before.find(path);
-    if (known != before.end()) {
-      watched.push_back(std::move(known->second));
-    } else {
-      watched.push_back({path, {}, {}, false});
-    }
-    Arm(watched.size() - 1);
-    FileState state = view.State(path);
-    if (known == before.end()) {
-      watched.back().state = std::move(state);
-    } else if (state != watched.back().state) {
-      // Its event went with the old watches; it is still to be told.
-      watched.back().is_dirty = true;
-      Touch();
-    }
+uint32_t FileWatcher::Impl::Add(const std::string& path) {
+  uint32_t index = static_cast<uint32_t>(items.size());
+  if (free_items.empty()) {
+    items.emplace_back();
+  } else {
+    index = free_items.back();
+    free_items.pop_back();
   }
-  if (watched.empty()) {
+  items[index].path = path;
+  items[index].state = view.State(path);
+  by_path.emplace(path, index);
+  unarmed.push_back(index);
+  return index;
+}
+
+void FileWatcher::Impl::Remove(uint32_t index) {
+  Item& item = items[index];
+  Leave(std::exchange(item.steps, {}), index);
+  by_path.erase(item.path);
+  item = Item();
+  free_items.push_back(index);
+}
+
+void FileWatcher::Impl::Watch(const std::vector<std::string>& paths) {
+  std::vector<bool> is_kept(items.size());
+  for (const std::string& path : paths) {
+    auto known = by_path.find(path);
+    const uint32_t index = known == by_path.end() ? Add(path) : known->second;
+    is_kept.resize(items.size());
+    is_kept[index] = true;
+  }
+  for (uint32_t i = 0; i < is_kept.size(); ++i) {
+    if (!is_kept[i] && !items[i].path.empty()) Remove(i);
+  }
+  ArmSome();
+  if (by_path.empty()) {
     poll.Cancel();
   } else if (!poll.is_running()) {
     poll.Start(times.poll);
   }
+}
+
+// To walk thousands of paths takes a second: a few at a time. What changes before a path's turn
+// shows in its state, which was taken when it was added.
+void FileWatcher::Impl::ArmSome() {
+  constexpr int kAtOnce = 64;
+  bool is_dirty = false;
+  for (int i = 0; i < kAtOnce && !unarmed.empty(); ++i) {
+    const uint32_t index = unarmed.front();
+    unarmed.pop_front();
+    Item& item = items[index];
+    if (item.path.empty() || item.is_armed) continue;
+    Arm(index);
+    if (view.State(item.path) == item.state) continue;
+    item.is_dirty = is_dirty = true;
+  }
+  if (is_dirty) Touch();
+  if (!unarmed.empty()) arm.Start(Millis(1));
 }
 
 void FileWatcher::Impl::ReadEvents() {
@@ -201,41 +266,42 @@ void FileWatcher::Impl::ReadEvents() {
   }
 }
 
-void FileWatcher::Impl::MarkAll(const Directory& directory) {
-  for (const auto& [name, users] : directory.names)
-    for (size_t index : users) watched[index].is_dirty = true;
+bool FileWatcher::Impl::MarkUsers(const Directory& directory, std::string_view name) {
+  auto users = directory.names.find(name);
+  if (users == directory.names.end()) return false;
+  for (uint32_t index : users->second) items[index].is_dirty = true;
+  return true;
+}
+
+// The directory itself: gone, moved (its watch went with it) or with other permissions.
+bool FileWatcher::Impl::TakeSelf(Directory& directory, uint32_t mask) {
+  for (const auto& [name, users] : directory.names) {
+    for (uint32_t index : users) items[index].is_dirty = true;
+  }
+  if ((mask & IN_IGNORED) != 0) {
+    directory.watch = -1;
+  } else if ((mask & IN_MOVE_SELF) != 0) {
+    DropWatch(directory);
+  }
+  return true;
 }
 
 void FileWatcher::Impl::Take(const inotify_event& event) {
+  bool is_dirty = false;
   if ((event.mask & IN_Q_OVERFLOW) != 0) {
-    for (Watched& item : watched) item.is_dirty = true;
-    Touch();
-    return;
+    for (Item& item : items) item.is_dirty = !item.path.empty();
+    return Touch();
   }
   auto known = by_watch.find(event.wd);
   if (known == by_watch.end()) return;
-  bool is_dirty = false;
-  std::set<std::string> paths = known->second;
-  for (const std::string& path : paths) {
-    auto found = directories.find(path);
-    if (found == directories.end()) continue;
-    Directory& directory = found->second;
+  // A copy: a directory that moved leaves the list.
+  const std::vector<Directory*> same = known->second;
+  for (Directory* directory : same) {
     if ((event.mask & kSelfEvents) != 0 || event.len == 0) {
-      // The directory itself: gone, moved (its watch went with it) or with other permissions.
-      MarkAll(directory);
-      is_dirty = true;
-      if ((event.mask & IN_IGNORED) != 0) {
-        directory.watch = -1;
-      } else if ((event.mask & IN_MOVE_SELF) != 0) {
-        DropWatch(path, directory);
-      }
-      continue;
-    }
-    for (const char* name : {static_cast<const char*>(event.name), kEveryName}) {
-      auto users = directory.names.find(name);
-      if (users == directory.names.end()) continue;
-      for (size_t index : users->second) watched[index].is_dirty = true;
-      is_dirty = true;
+      is_dirty |= TakeSelf(*directory, event.mask);
+    } else {
+      is_dirty |= MarkUsers(*directory, event.name);
+      is_dirty |= MarkUsers(*directory, kEveryName);
     }
   }
   if ((event.mask & IN_IGNORED) != 0) by_watch.erase(event.wd);
@@ -244,7 +310,8 @@ void FileWatcher::Impl::Take(const inotify_event& event) {
 
 void FileWatcher::Impl::Touch() {
   if (!first_event) first_event = loop.now();
-  auto until_longest = std::chrono::duration_cast<Millis>(*first_event + times.longest - loop.now());
+  auto until_longest =
+      std::chrono::duration_cast<Millis>(*first_event + times.longest - loop.now());
   settle.Start(std::min(times.debounce, std::max(until_longest, Millis(0))));
 }
 
@@ -252,8 +319,8 @@ void FileWatcher::Impl::Settle() {
   first_event.reset();
   settle.Cancel();
   std::vector<std::string> changed;
-  for (size_t i = 0; i < watched.size(); ++i) {
-    Watched& item = watched[i];
+  for (uint32_t i = 0; i < items.size(); ++i) {
+    Item& item = items[i];
     if (!item.is_dirty) continue;
     item.is_dirty = false;
     Arm(i);
@@ -269,7 +336,8 @@ void FileWatcher::Impl::Settle() {
 void FileWatcher::Impl::Poll() {
   poll.Start(times.poll);
   bool is_dirty = false;
-  for (Watched& item : watched) {
+  for (Item& item : items) {
+    if (item.path.empty()) continue;
     if (!item.is_dirty && view.State(item.path) != item.state) item.is_dirty = true;
     is_dirty |= item.is_dirty;
   }

@@ -7,8 +7,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "proxy/base/check.h"
 #include "proxy/base/text.h"
 #include "proxy/tls/asn1.h"
+#include "proxy/tls/certificate_memory.h"
+#include "proxy/tls/key_outline.h"
 
 namespace genkan::tls {
 namespace {
@@ -108,6 +111,54 @@ std::string PublicKeyDer(const EVP_PKEY* key) {
     }
   }
   return ToDer(i2d_PUBKEY, key);
+}
+
+// The bytes as the certificate has them, where they are in the form that PublicKeyDer would give
+// (OpenSSL takes 100 µs to write them anew); "" otherwise.
+std::string PlainPublicKey(const X509* x509) {
+  const X509_PUBKEY* key = X509_get_X509_PUBKEY(x509);
+  ASN1_OBJECT* kind = nullptr;
+  const unsigned char* bits = nullptr;
+  int size = 0;
+  X509_ALGOR* algorithm = nullptr;
+  if (key == nullptr || X509_PUBKEY_get0_param(&kind, &bits, &size, &algorithm, key) != 1)
+    return {};
+  int parameter_type = 0;
+  const ASN1_OBJECT* unused = nullptr;
+  X509_ALGOR_get0(&unused, &parameter_type, nullptr, algorithm);
+  const int nid = OBJ_obj2nid(kind);
+  const bool is_plain_ec = nid == NID_X9_62_id_ecPublicKey && parameter_type == V_ASN1_OBJECT &&
+                           size > 0 && bits[0] == POINT_CONVERSION_UNCOMPRESSED;
+  const bool is_plain_rsa = nid == NID_rsaEncryption && parameter_type == V_ASN1_NULL;
+  return is_plain_ec || is_plain_rsa ? ToDer(i2d_X509_PUBKEY, key) : std::string();
+}
+
+std::string SerialHex(const X509* x509) {
+  const ASN1_INTEGER* serial = X509_get0_serialNumber(x509);
+  std::string hex = HexEncode(AsBytes(AsView(serial)));
+  for (char& c : hex) {
+    if (c >= 'a' && c <= 'f') c = static_cast<char>(c - 32);
+  }
+  if (hex.empty()) hex = "00";
+  return ASN1_STRING_type(serial) == V_ASN1_NEG_INTEGER ? "-" + hex : hex;
+}
+
+X509Ptr ParseX509(std::string_view der) {
+  const auto* at = reinterpret_cast<const unsigned char*>(der.data());
+  X509Ptr x509(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
+  // Reads and caches the extensions now, so that no thread writes into the X509 later.
+  if (x509) X509_check_purpose(x509.get(), -1, 0);
+  return x509;
+}
+
+// The leaf parsed last on this thread: whoever has read it builds its chain next.
+struct LastParsed {
+  std::string sha256;
+  X509Ptr x509;
+};
+LastParsed& LastOfThread() {
+  thread_local LastParsed last;
+  return last;
 }
 
 // An address as inet_ntop writes it; "" for what is no address.
@@ -213,9 +264,19 @@ bool HasMustStaple(const X509* x509) {
 
 }  // namespace
 
-Certificate::~Certificate() = default;
+std::string Sha256(std::string_view bytes) {
+  unsigned char hash[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), hash);
+  return std::string(reinterpret_cast<char*>(hash), sizeof hash);
+}
+
+Certificate::~Certificate() {
+  if (is_shared_) SharedCertificates::Get().Drop(sha256_);
+  X509_free(x509_.load(std::memory_order_acquire));
+}
 
 Result<CertificatePtr> Certificate::FromDer(std::string_view der) {
+  if (CertificatePtr known = SharedCertificates::Get().Find(Sha256(der))) return known;
   const ErrorQueueGuard guard;
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
   const auto* end = at + der.size();
@@ -226,24 +287,84 @@ Result<CertificatePtr> Certificate::FromDer(std::string_view der) {
 }
 
 Result<CertificatePtr> Certificate::FromX509(X509Ptr x509) {
-  const ErrorQueueGuard guard;
-  std::shared_ptr<Certificate> certificate(new Certificate());
-  certificate->x509_ = std::move(x509);
-  if (const Status status = certificate->Fill(); !status) return PassOn(status);
-  return CertificatePtr(std::move(certificate));
+  auto certificate = Make(x509.get());
+  if (!certificate) return PassOn(certificate);
+  (*certificate)->is_shared_ = true;
+  if ((*certificate)->is_ca()) {
+    (*certificate)->x509_ = x509.release();
+  } else {
+    LastOfThread() = {(*certificate)->sha256_, std::move(x509)};
+  }
+  return SharedCertificates::Get().Add(*std::move(certificate));
 }
 
-Status Certificate::Fill() {
-  X509* x509 = x509_.get();
+Result<std::shared_ptr<Certificate>> Certificate::Make(X509* x509) {
+  const ErrorQueueGuard guard;
+  std::shared_ptr<Certificate> certificate(new Certificate());
+  if (const Status status = certificate->Fill(x509); !status) return PassOn(status);
+  return certificate;
+}
+
+CertificatePtr Certificate::Apart() const {
+  X509Ptr x509 = ParseX509(der_);
+  GENKAN_CHECK(x509 != nullptr);  // it was parsed before
+  auto copy = Make(x509.get());
+  GENKAN_CHECK(copy.has_value());
+  (*copy)->x509_ = x509.release();
+  return *std::move(copy);
+}
+
+X509* Certificate::x509() const {
+  if (X509* known = x509_.load(std::memory_order_acquire)) return known;
+  X509Ptr parsed = Borrow();
+  X509* before = nullptr;
+  if (x509_.compare_exchange_strong(before, parsed.get(), std::memory_order_acq_rel))
+    return parsed.release();
+  return before;
+}
+
+X509Ptr Certificate::Borrow() const {
+  X509* known = x509_.load(std::memory_order_acquire);
+  const LastParsed& last = LastOfThread();
+  if (known == nullptr && last.x509 != nullptr && last.sha256 == sha256_) known = last.x509.get();
+  if (known != nullptr) {
+    X509_up_ref(known);
+    return X509Ptr(known);
+  }
+  X509Ptr parsed = ParseX509(der_);
+  GENKAN_CHECK(parsed != nullptr);  // it was parsed before
+  return parsed;
+}
+
+bool Certificate::MayBeIssuedBy(const Certificate& issuer) const {
+  return X509_check_issued(issuer.x509(), Borrow().get()) == X509_V_OK;
+}
+
+bool Certificate::IsSignedBy(const Certificate& issuer) const {
+  const std::string key_sha256 = Sha256(issuer.public_key());
+  if (KnownSignatures::Get().Has(sha256_, key_sha256)) return true;
+  const ErrorQueueGuard guard;
+  EVP_PKEY* key = X509_get0_pubkey(issuer.x509());
+  if (key == nullptr || X509_verify(Borrow().get(), key) != 1) return false;
+  if (!issuer.public_key().empty()) KnownSignatures::Get().Add(sha256_, key_sha256);
+  return true;
+}
+
+void RememberSignature(std::string_view certificate_sha256, std::string_view issuer_key_sha256) {
+  KnownSignatures::Get().Add(certificate_sha256, issuer_key_sha256);
+}
+
+Status Certificate::Fill(X509* x509) {
   // What goes on the wire, should the file have been BER.
   der_ = ToDer(i2d_X509, static_cast<const X509*>(x509));
   if (der_.empty()) return Fail(ErrorCode::kInvalid, "a certificate that cannot be encoded");
   // Reads and caches the extensions now, so that no thread writes into the X509 later.
   X509_check_purpose(x509, -1, 0);
 
-  unsigned char hash[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(der_.data()), der_.size(), hash);
-  sha256_.assign(reinterpret_cast<char*>(hash), sizeof hash);
+  sha256_ = Sha256(der_);
+  subject_ = ReadableName(X509_get_subject_name(x509));
+  issuer_ = ReadableName(X509_get_issuer_name(x509));
+  serial_hex_ = SerialHex(x509);
   subject_der_ = CanonicalName(X509_get_subject_name(x509));
   issuer_der_ = CanonicalName(X509_get_issuer_name(x509));
   subject_key_id_ = AsView(X509_get0_subject_key_id(x509));
@@ -257,7 +378,8 @@ Status Certificate::Fill() {
 
   is_ca_ = X509_check_ca(x509) != 0;
   if (EVP_PKEY* key = X509_get0_pubkey(x509)) {
-    public_key_ = PublicKeyDer(key);
+    public_key_ = PlainPublicKey(x509);
+    if (public_key_.empty()) public_key_ = PublicKeyDer(key);
     const int type = EVP_PKEY_get_base_id(key);
     is_rsa_ = type == EVP_PKEY_RSA || type == EVP_PKEY_RSA_PSS;
     is_ecdsa_ = type == EVP_PKEY_EC;
@@ -279,19 +401,6 @@ std::string CanonicalNameOf(std::string_view der) {
 }
 
 std::string Certificate::sha256_hex() const { return HexEncode(AsBytes(sha256_)); }
-std::string Certificate::subject() const { return ReadableName(X509_get_subject_name(x509())); }
-std::string Certificate::issuer() const { return ReadableName(X509_get_issuer_name(x509())); }
-
-std::string Certificate::serial_hex() const {
-  const ASN1_INTEGER* serial = X509_get0_serialNumber(x509());
-  std::string hex = HexEncode(AsBytes(AsView(serial)));
-  for (char& c : hex) {
-    if (c >= 'a' && c <= 'f') c = static_cast<char>(c - 32);
-  }
-  if (hex.empty()) hex = "00";
-  return ASN1_STRING_type(serial) == V_ASN1_NEG_INTEGER ? "-" + hex : hex;
-}
-
 bool Certificate::Covers(std::string_view host) const {
   const auto has = [this](std::string_view name) {
     return std::find(names_.begin(), names_.end(), name) != names_.end();
@@ -308,9 +417,46 @@ bool Certificate::Covers(std::string_view host) const {
   return has("*" + name.substr(dot));
 }
 
-PrivateKey::PrivateKey(EvpPkeyPtr key) : key_(std::move(key)) {
+PrivateKey::PrivateKey(EvpPkeyPtr key) {
   const ErrorQueueGuard guard;
-  if (key_) public_key_ = PublicKeyDer(key_.get());
+  if (!key) return;
+  public_key_ = PublicKeyDer(key.get());
+  sha256_ = Sha256(public_key_);
+  key_ = key.release();
+}
+
+PrivateKeyPtr PrivateKey::Undecoded(std::string_view der) {
+  std::string public_key = PublicKeyOf(der);
+  if (public_key.empty()) return nullptr;
+  std::shared_ptr<PrivateKey> key(new PrivateKey());
+  key->der_ = der;
+  key->public_key_ = std::move(public_key);
+  key->sha256_ = Sha256(der);
+  return key;
+}
+
+PrivateKeyPtr PrivateKey::Apart() const {
+  if (!der_.empty()) return Undecoded(der_);
+  EVP_PKEY* key = get();
+  if (key != nullptr) EVP_PKEY_up_ref(key);
+  return std::make_shared<const PrivateKey>(EvpPkeyPtr(key));
+}
+
+PrivateKey::~PrivateKey() {
+  OPENSSL_cleanse(der_.data(), der_.size());
+  EVP_PKEY_free(key_.load(std::memory_order_acquire));
+}
+
+EVP_PKEY* PrivateKey::get() const {
+  EVP_PKEY* known = key_.load(std::memory_order_acquire);
+  if (known != nullptr || der_.empty()) return known;
+  const ErrorQueueGuard guard;
+  const auto* at = reinterpret_cast<const unsigned char*>(der_.data());
+  EvpPkeyPtr decoded(d2i_AutoPrivateKey(nullptr, &at, static_cast<long>(der_.size())));
+  if (!decoded) return nullptr;
+  if (key_.compare_exchange_strong(known, decoded.get(), std::memory_order_acq_rel))
+    return decoded.release();
+  return known;
 }
 
 }  // namespace genkan::tls

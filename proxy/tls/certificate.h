@@ -1,7 +1,10 @@
-// One parsed X.509 certificate. Immutable, shared between bundles (5,000 leaves share their
-// intermediates); any thread.
+// One parsed X.509 certificate. Immutable, shared between bundles: the same bytes give the same
+// object, however many files have them, so 5,000 leaves share their intermediates and a file that
+// is read again costs a hash. What OpenSSL makes of a leaf is large (8 KiB) and is kept only from
+// its first use on. Any thread.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <span>
 #include <string>
@@ -21,9 +24,12 @@ class Certificate {
  public:
   static Result<CertificatePtr> FromDer(std::string_view der);
   static Result<CertificatePtr> FromX509(X509Ptr x509);
+  // The same from its bytes, shared with nobody: what OpenSSL makes of it goes with it.
+  CertificatePtr Apart() const;
   ~Certificate();
 
-  X509* x509() const { return x509_.get(); }
+  // As OpenSSL takes it; parsed when somebody first asks. Ours.
+  X509* x509() const;
   const std::string& der() const { return der_; }
   const std::string& sha256() const { return sha256_; }  // 32 bytes of the DER
   std::string sha256_hex() const;
@@ -34,12 +40,17 @@ class Certificate {
   const std::string& authority_key_id() const { return authority_key_id_; }
   // SubjectPublicKeyInfo as DER, elliptic points uncompressed: equal bytes, equal keys.
   const std::string& public_key() const { return public_key_; }
-  std::string subject() const;  // for people: "CN=R3,O=Let's Encrypt"
-  std::string issuer() const;
-  std::string serial_hex() const;  // upper case, as openssl x509 -serial prints it
+  const std::string& subject() const { return subject_; }  // for people: "CN=R3,O=Let's Encrypt"
+  const std::string& issuer() const { return issuer_; }
+  // Upper case, as openssl x509 -serial prints it.
+  const std::string& serial_hex() const { return serial_hex_; }
   WallTime not_before() const { return not_before_; }
   WallTime not_after() const { return not_after_; }
   bool is_ca() const { return is_ca_; }
+  // Names and key ids fit, and the issuer may sign certificates (X509_check_issued).
+  bool MayBeIssuedBy(const Certificate& issuer) const;
+  // The signature verifies with the issuer's key. Known ones are not computed again.
+  bool IsSignedBy(const Certificate& issuer) const;
   bool is_self_named() const { return subject_der_ == issuer_der_; }
   // Its own issuer by name, and the signature verifies with its own key (RFC 5280 3.2): a root. A
   // name that equals its issuer's is not enough (key roll-over), nor is the same key under an older
@@ -60,11 +71,15 @@ class Certificate {
 
  private:
   Certificate() = default;
-  Status Fill();
+  static Result<std::shared_ptr<Certificate>> Make(X509* x509);
+  Status Fill(X509* x509);
+  // For a moment, without keeping it.
+  X509Ptr Borrow() const;
 
-  X509Ptr x509_;
+  mutable std::atomic<X509*> x509_ = nullptr;  // ours; null: not parsed yet
+  bool is_shared_ = false;
   std::string der_, sha256_, subject_der_, issuer_der_, subject_key_id_, authority_key_id_,
-      public_key_;
+      public_key_, subject_, issuer_, serial_hex_;
   WallTime not_before_{}, not_after_{};
   bool is_ca_ = false, is_self_signed_ = false, has_must_staple_ = false;
   bool is_rsa_ = false, is_ecdsa_ = false;
@@ -74,17 +89,39 @@ class Certificate {
 // A DER distinguished name as subject_der() has it; "" where it is none.
 std::string CanonicalNameOf(std::string_view der);
 
+class PrivateKey;
+using PrivateKeyPtr = std::shared_ptr<const PrivateKey>;
+
 // A private key. Immutable, any thread.
 class PrivateKey {
  public:
   explicit PrivateKey(EvpPkeyPtr key);
-  EVP_PKEY* get() const { return key_.get(); }
+  // Unencrypted PKCS#8, SEC 1 or PKCS#1 that is decoded when somebody first asks (350 µs); its
+  // public half is read from the structure. Null where the structure does not show it.
+  static PrivateKeyPtr Undecoded(std::string_view der);
+  // The same, decoded by nobody yet where that is possible.
+  PrivateKeyPtr Apart() const;
+  ~PrivateKey();
+  PrivateKey(const PrivateKey&) = delete;
+  PrivateKey& operator=(const PrivateKey&) = delete;
+
+  EVP_PKEY* get() const;  // ours; null where it cannot be decoded
   const std::string& public_key() const { return public_key_; }  // as Certificate::public_key()
+  // SHA-256 of the private key's bytes; of the public ones where it came decoded.
+  const std::string& sha256() const { return sha256_; }
+  const std::string& der() const { return der_; }  // "" where it came decoded
 
  private:
-  EvpPkeyPtr key_;
-  std::string public_key_;
+  PrivateKey() = default;
+
+  mutable std::atomic<EVP_PKEY*> key_ = nullptr;  // ours
+  std::string der_;                               // wiped at the end
+  std::string public_key_, sha256_;
 };
-using PrivateKeyPtr = std::shared_ptr<const PrivateKey>;
+
+// Signatures that are known to verify, by the certificate's SHA-256 and that of the issuer's public
+// key (32 bytes each): what an earlier run has proved. Thread-safe.
+void RememberSignature(std::string_view certificate_sha256, std::string_view issuer_key_sha256);
+std::string Sha256(std::string_view bytes);
 
 }  // namespace genkan::tls

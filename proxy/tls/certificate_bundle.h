@@ -28,6 +28,8 @@ class CertificateBundle {
                                 std::vector<CertificatePtr> long_chain = {});
   // The same with another staple (nullptr: none).
   BundlePtr WithStaple(std::shared_ptr<const Staple> staple) const;
+  // The same with leaf and key parsed anew by whoever uses it: what a trial decodes goes with it.
+  BundlePtr Apart() const;
   ~CertificateBundle();
 
   const Certificate& leaf() const { return *chain_.front(); }
@@ -35,6 +37,8 @@ class CertificateBundle {
   const std::vector<CertificatePtr>& chain() const { return chain_; }
   const std::vector<CertificatePtr>& long_chain() const { return long_chain_; }
   const PrivateKey& key() const { return *key_; }
+  // SHA-256 (32 bytes) over the chain and the key: equal ones serve alike.
+  std::string fingerprint() const;
   const std::shared_ptr<const Staple>& staple() const { return staple_; }
   // The chain without its leaf, as SSL_use_cert_and_key takes it. Owned by the bundle.
   STACK_OF(X509) * intermediates() const { return intermediates_.get(); }

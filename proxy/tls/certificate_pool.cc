@@ -45,7 +45,8 @@ struct Wiped {
 
 class Reader {
  public:
-  Reader(std::string_view name, std::string_view password) : name_(name), password_(password) {}
+  Reader(std::string_view name, std::string_view password, KeyReading keys)
+      : name_(name), password_(password), keys_(keys) {}
 
   CertificatePool Read(std::string_view bytes);
 
@@ -61,11 +62,13 @@ class Reader {
   void AddCertificate(Result<CertificatePtr> certificate, std::string_view where);
   void AddX509s(const STACK_OF(X509) * stack);
   void AddKey(EvpPkeyPtr key);
+  void AddKey(PrivateKeyPtr key);
   void Problem(std::string_view text);
   std::string WhyNoKey(bool is_encrypted) const;
 
   std::string_view name_;
   std::string_view password_;
+  KeyReading keys_;
   CertificatePool pool_;
 };
 
@@ -136,6 +139,10 @@ void Reader::ReadPemKey(const PemBlock& block) {
   if (!DecodePemBody(block.base64, der.text)) {
     Problem(where + "bad base64");
     return;
+  }
+  const bool is_plain = block.headers.empty() && block.label != "ENCRYPTED PRIVATE KEY";
+  if (keys_ == KeyReading::kLater && is_plain) {
+    if (PrivateKeyPtr key = PrivateKey::Undecoded(der.text)) return AddKey(std::move(key));
   }
   // Written anew, so that OpenSSL sees nothing untidy.
   Wiped body{Base64Encode(AsBytes(der.text))};
@@ -282,12 +289,14 @@ void Reader::AddX509s(const STACK_OF(X509) * stack) {
   }
 }
 
-void Reader::AddKey(EvpPkeyPtr key) {
+void Reader::AddKey(EvpPkeyPtr key) { AddKey(std::make_shared<const PrivateKey>(std::move(key))); }
+
+void Reader::AddKey(PrivateKeyPtr key) {
   if (pool_.keys.size() == kMaxKeys) {
     Problem(fmt::format("more than {} private keys", kMaxKeys));
     return;
   }
-  pool_.keys.push_back(std::make_shared<const PrivateKey>(std::move(key)));
+  pool_.keys.push_back(std::move(key));
 }
 
 void Reader::Problem(std::string_view text) {
@@ -308,9 +317,10 @@ void CertificatePool::Merge(CertificatePool&& other) {
   append(problems, other.problems);
 }
 
-CertificatePool ReadPool(std::string_view bytes, std::string_view name, std::string_view password) {
+CertificatePool ReadPool(std::string_view bytes, std::string_view name, std::string_view password,
+                         KeyReading keys) {
   const ErrorQueueGuard guard;
-  return Reader(name, password).Read(bytes);
+  return Reader(name, password, keys).Read(bytes);
 }
 
 CertificatePtr FindLeaf(const CertificatePool& pool, const PrivateKey& key, WallTime now) {

@@ -24,8 +24,11 @@ struct CertificatePool {
 // at most 1 MiB; more is a problem. Blocks of other kinds (parameters, requests, CRLs) are passed
 // over. Without a password an encrypted key is a problem; nobody is ever asked for one.
 inline constexpr size_t kMaxPoolBytes = 1 << 20;
+// kLater: a plain private key whose public half is in sight is decoded when it is first used, so a
+// broken one shows only then.
+enum class KeyReading { kNow, kLater };
 CertificatePool ReadPool(std::string_view bytes, std::string_view name,
-                         std::string_view password = {});
+                         std::string_view password = {}, KeyReading keys = KeyReading::kNow);
 
 // The pool's certificate for `key`; of several (an old and a renewed one) one that is valid now,
 // then the one that began last. Null where none matches.

@@ -1,5 +1,6 @@
 #include "proxy/tls/rehearsal.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 
 #include <cstring>
@@ -38,13 +39,18 @@ struct Seen {
   bool is_as_meant = false;
 };
 
+bool IsSame(const STACK_OF(X509) * sent, const std::vector<CertificatePtr>& meant) {
+  if (meant.empty() || sk_X509_num(sent) != static_cast<int>(meant.size())) return false;
+  for (size_t i = 0; i < meant.size(); ++i) {
+    if (X509_cmp(sk_X509_value(sent, static_cast<int>(i)), meant[i]->x509()) != 0) return false;
+  }
+  return true;
+}
+
 int OnServerChain(X509_STORE_CTX* context, void* argument) noexcept {
   auto& seen = *static_cast<Seen*>(argument);
-  const auto& meant = seen.bundle->chain();
-  STACK_OF(X509)* sent = X509_STORE_CTX_get0_untrusted(context);
-  seen.is_as_meant = sk_X509_num(sent) == static_cast<int>(meant.size());
-  for (size_t i = 0; seen.is_as_meant && i < meant.size(); ++i)
-    seen.is_as_meant = X509_cmp(sk_X509_value(sent, static_cast<int>(i)), meant[i]->x509()) == 0;
+  const STACK_OF(X509)* sent = X509_STORE_CTX_get0_untrusted(context);
+  seen.is_as_meant = IsSame(sent, seen.bundle->chain()) || IsSame(sent, seen.bundle->long_chain());
   return 1;
 }
 
@@ -133,6 +139,9 @@ RehearsalVerdict Judge(const TrustProfilePtr& profile, const CertificateBundle& 
   auto verdict = profile->Judge(bundle.chain(), now);
   if (!verdict) return {profile, false, verdict.error().detail};
   if (verdict->is_accepted) return {profile, true, ""};
+  // Of a bundle with two chains some clients get the other one.
+  if (!bundle.long_chain().empty() && profile->Prove(bundle.long_chain(), now))
+    return {profile, true, ""};
   return {profile, false, verdict->subject + ": " + verdict->reason};
 }
 
@@ -142,6 +151,10 @@ Rehearsed Rehearse(const BundlePtr& bundle, TlsPolicy policy, std::string_view s
                    const std::vector<TrustProfilePtr>& profiles, const Clock& clock) {
   const ErrorQueueGuard guard;
   Rehearsed rehearsed;
+  if (bundle->key().get() == nullptr) {
+    rehearsed.failure = "the private key cannot be decoded";
+    return rehearsed;
+  }
   policy.client_certificates = TlsPolicy::ClientCertificates::kOff;
   policy.client_ca.clear();
   ServerContextOptions options;
@@ -171,5 +184,7 @@ Rehearsed Rehearse(const BundlePtr& bundle, TlsPolicy policy, std::string_view s
   }
   return rehearsed;
 }
+
+std::string_view LibraryVersion() { return OpenSSL_version(OPENSSL_VERSION); }
 
 }  // namespace genkan::tls

@@ -34,4 +34,7 @@ struct Rehearsed {
 Rehearsed Rehearse(const BundlePtr& bundle, TlsPolicy policy, std::string_view server_name,
                    const std::vector<TrustProfilePtr>& profiles, const Clock& clock);
 
+// Who judged: another library may think otherwise.
+std::string_view LibraryVersion();
+
 }  // namespace genkan::tls

@@ -202,6 +202,10 @@ class Genkan:
         text = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"^VmRSS:\s+(\d+) kB", text, flags=re.M).group(1)) * 1024
 
+    def descriptors(self):
+        """How many descriptors it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
     # What it said.
 
     def log(self):

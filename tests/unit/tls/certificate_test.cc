@@ -189,6 +189,39 @@ TEST(Certificate, RefusesWhatIsNone) {
   }
 }
 
+TEST(Certificate, TheSameBytesAreTheSameObjectWhileSomebodyHoldsIt) {
+  const TestCa ca;
+  CertificatePtr leaf = ca.Leaf({"a.test"}).certificate;
+  const std::string der = leaf->der();
+  EXPECT_EQ(Certificate::FromDer(der).value(), leaf);
+  std::weak_ptr<const Certificate> gone = leaf;
+  leaf.reset();
+  EXPECT_TRUE(gone.expired()) << "knowing it does not keep it";
+  EXPECT_EQ(Certificate::FromDer(der).value()->der(), der);
+}
+
+TEST(Certificate, OneApartIsEqualAndNobodyElses) {
+  const TestCa ca;
+  const CertificatePtr leaf = ca.Leaf({"a.test"}).certificate;
+  const CertificatePtr apart = leaf->Apart();
+  EXPECT_NE(apart, leaf);
+  EXPECT_NE(apart->x509(), leaf->x509());
+  EXPECT_EQ(apart->sha256(), leaf->sha256());
+  EXPECT_EQ(Certificate::FromDer(leaf->der()).value(), leaf) << "it did not take the place";
+}
+
+TEST(Certificate, SignaturesAreCheckedAgainstTheRightKey) {
+  const TestCa ca, other("Other");
+  const CertificatePtr leaf = ca.Leaf({"a.test"}).certificate;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(leaf->IsSignedBy(*ca.intermediate()));
+    EXPECT_FALSE(leaf->IsSignedBy(*other.intermediate()));
+    EXPECT_FALSE(leaf->IsSignedBy(*ca.root()));
+  }
+  EXPECT_TRUE(leaf->MayBeIssuedBy(*ca.intermediate()));
+  EXPECT_FALSE(leaf->MayBeIssuedBy(*ca.root()));
+}
+
 TEST(ErrorQueueGuard, TakesAwayOnlyWhatIsNew) {
   ERR_clear_error();
   ERR_raise(ERR_LIB_X509, X509_R_BAD_SELECTOR);
