@@ -14,6 +14,8 @@ namespace {
 // it is a 431.
 constexpr size_t kHardHeadFactor = 2;
 constexpr Seconds kSettingsTimeout{10};
+// How long the rest of a request may come that was answered before it.
+constexpr Seconds kLateRest{1};
 
 // A code that is somebody's fault; resets of both sides come with it.
 bool IsFault(H2Error error) {
@@ -37,6 +39,7 @@ Status H2ServerCodec::Receive(Buffer& in) {
     in.Drain(piece.size());
   }
   DeliverEarly();
+  ResetLate();
   is_inside_ = false;
   if (!failed_) return {};
   in.Clear();
@@ -102,6 +105,8 @@ void H2ServerCodec::OnFrameEnd(const H2FrameHeader& frame) {
   }
   if (frame.type != H2FrameType::kData) return;
   H2Stream* stream = Find(frame.stream);
+  if (stream != nullptr && stream->is_answered_early && !frame.has(H2FrameHeader::kEndStream))
+    return session_.ResetStream(frame.stream, H2Error::kNoError);
   if (stream == nullptr || !stream->is_told || stream->is_gone()) return;
   if (!frame.has(H2FrameHeader::kEndStream)) {
     bool is_padding = frame.has(H2FrameHeader::kPadded) && data_in_frame_ == 0 && frame.length > 0;
@@ -286,8 +291,27 @@ void H2ServerCodec::OnEndSent(StreamId id) {
   H2Stream* stream = Find(id);
   if (stream == nullptr) return;
   stream->response_ended = true;
-  // RFC 9113 8.1: the answer is complete, the rest of the request is not wanted.
-  if (!stream->request_ended) session_.ResetStream(id, H2Error::kNoError);
+  if (stream->request_ended) return;
+  // RFC 9113 8.1: the answer is complete, the rest of the request is not wanted. But a reset that
+  // comes in one read with the answer takes it away from some clients (curl 7.88 says "Empty
+  // reply"), and most requests that are answered early end in the client's next frame; who wanted
+  // a tunnel has nothing to end.
+  if (goes_away_ || stream->was_refused_tunnel) return session_.ResetStream(id, H2Error::kNoError);
+  stream->is_answered_early = true;
+  late_.emplace_back(id, clock_.Now());
+  if (stream->is_told && !std::exchange(stream->is_lost, true)) sink_.OnStreamDone(id);
+}
+
+void H2ServerCodec::ResetLate() {
+  if (late_.empty()) return;
+  const MonotonicTime now = clock_.Now();
+  std::erase_if(late_, [&](const auto& late) {
+    const H2Stream* stream = Find(late.first);
+    if (stream == nullptr || stream->request_ended) return true;
+    if (!goes_away_ && now - late.second < kLateRest) return false;
+    session_.ResetStream(late.first, H2Error::kNoError);
+    return true;
+  });
 }
 
 void H2ServerCodec::OnGoAwaySent(H2Error error) {

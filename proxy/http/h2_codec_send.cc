@@ -80,7 +80,7 @@ void H2ServerCodec::SendResponse(StreamId id, const ResponseHead& head, bool end
       opened_.push_back(id);
     } else {
       stream->is_tunnel = false;
-      stream->drops_body = true;
+      stream->drops_body = stream->was_refused_tunnel = true;
     }
   }
   if (end) stream->send_end = true;
@@ -151,6 +151,7 @@ size_t H2ServerCodec::send_room(StreamId id) const {
 void H2ServerCodec::GoAway() {
   if (failed_) return;
   if (!std::exchange(goes_away_, true)) {
+    ResetLate();
     session_.AnnounceShutdown();
   } else {
     session_.Shutdown();

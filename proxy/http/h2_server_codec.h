@@ -8,6 +8,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "proxy/base/clock.h"
@@ -35,11 +36,13 @@ struct H2Stream {
 
   bool is_tunnel = false;       // asked for
   bool is_tunnel_open = false;  // and granted: bytes go through
+  bool was_refused_tunnel = false;
   bool early_end = false;
   Buffer early;  // tunnel bytes that came before the answer; the window bounds them
 
   bool has_response = false;
   bool response_ended = false;        // END_STREAM is on its way
+  bool is_answered_early = false;     // … and the request has not ended: the sink is done with it
   bool send_end = false;              // nothing more will be given to `send`
   std::optional<uint64_t> announced;  // Content-Length less what was given so far
   Buffer send;
@@ -114,6 +117,8 @@ class H2ServerCodec final : public ServerCodec, private H2SessionHandler {
   void DeliverTrailers(StreamId id);
   void DeliverBody(StreamId id, bool end);
   void DeliverEarly();
+  // What is left of requests that were answered early, where it is more than a moment's.
+  void ResetLate();
   // The client broke a rule in the middle of a request …
   void Blame(StreamId id, std::string_view rule);
   // … or went away.
@@ -139,6 +144,7 @@ class H2ServerCodec final : public ServerCodec, private H2SessionHandler {
   Buffer body_;                   // of the frame in progress
   StreamId body_of_ = 0;          // whose it is
   std::vector<StreamId> opened_;  // tunnels just granted, with bytes that came early
+  std::vector<std::pair<StreamId, MonotonicTime>> late_;  // answered early, and when
   std::optional<Error> failed_;
   bool has_ended_ = false;
   bool goes_away_ = false;

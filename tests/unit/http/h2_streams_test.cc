@@ -188,11 +188,47 @@ TEST_F(H2Streams, AnEarlyAnswerStopsTheUpload) {
   Body(1, "no", true);
   Collect();
   EXPECT_TRUE(Last(test::kData, 1)->ends_stream());
-  EXPECT_EQ(ResetCode(1), 0);
   EXPECT_TRUE(sink.requests.at(1).is_done);
+  EXPECT_EQ(ResetCode(1), -1) << "it would take the answer away from curl";
+  ASSERT_TRUE(Send(Frame(test::kData, 0, 1, "more")));
+  Collect();
+  EXPECT_EQ(ResetCode(1), 0);
   EXPECT_FALSE(sink.requests.at(1).is_reset);
   ASSERT_TRUE(Send(Frame(test::kData, test::kEndStream, 1, "under way")));
   EXPECT_EQ(GoAwayCode(), -1);
+}
+
+TEST_F(H2Streams, AnEarlyAnswerLeavesTheRequestAMomentToEnd) {
+  Hello();
+  for (uint32_t stream : {1u, 3u, 5u}) {
+    ASSERT_TRUE(Send(client->Head(stream, PostFields(), false)));
+    codec->SendResponse(stream, SizedResponse(2), false);
+    Body(stream, "no", true);
+    Collect();
+    EXPECT_TRUE(sink.requests.at(stream).is_done);
+  }
+  ASSERT_TRUE(Send(Frame(test::kData, test::kEndStream, 1, "all")));
+  Collect();
+  EXPECT_EQ(ResetCode(1), -1);
+  EXPECT_EQ(codec->open_streams(), 2u);
+  clock.Advance(Millis(1'100));
+  ASSERT_TRUE(Send(Frame(test::kPing, 0, 0, "12345678")));
+  Collect();
+  EXPECT_EQ(ResetCode(3), 0);
+  EXPECT_EQ(ResetCode(5), 0);
+  EXPECT_EQ(codec->open_streams(), 0u);
+  EXPECT_EQ(GoAwayCode(), -1);
+}
+
+TEST_F(H2Streams, AGracefulEndDoesNotWaitForTheRestOfAnAnsweredRequest) {
+  Hello();
+  ASSERT_TRUE(Send(client->Head(1, PostFields(), false)));
+  codec->SendResponse(1, SizedResponse(2), false);
+  Body(1, "no", true);
+  Collect();
+  codec->GoAway();
+  Collect();
+  EXPECT_EQ(ResetCode(1), 0);
 }
 
 TEST_F(H2Streams, SendsInterimAnswersAndTrailers) {
