@@ -21,7 +21,12 @@ def quick():
 @pytest.fixture
 def genkan(ca, quick, tmp_path):
     lineage = Lineage(tmp_path, "a.test", ca.issue("a.test"))
+    # What is counted here is connections: on a slow machine thousands of handshakes outlast the limits of one.
     with Genkan(tmp_path, LISTENERS + f"""
+[limits]
+handshake_timeout = "120s"
+header_timeout    = "120s"
+idle_timeout      = "120s"
 [certificates]
 trust_store = "{ca.root}"
 [[site]]
