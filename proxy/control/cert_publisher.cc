@@ -1,5 +1,7 @@
 #include "proxy/control/cert_publisher.h"
 
+#include <algorithm>
+
 #include "proxy/base/log.h"
 #include "proxy/control/revocation_reaction.h"
 #include "proxy/control/standby.h"
@@ -8,7 +10,9 @@ namespace genkan::control {
 namespace {
 
 constexpr auto kTicketLife = std::chrono::hours(12);
-constexpr size_t kMaxBarred = 1024;
+// Of leaves that are no longer in service, besides as many as there are certificates: an authority
+// may take back all of them, and all of them be renewed.
+constexpr size_t kBarredHistory = 1024;
 
 std::vector<tls::CertStore::SiteEntry> SitesOf(const server::Snapshot& snapshot) {
   std::vector<tls::CertStore::SiteEntry> sites(snapshot.sites.size());
@@ -37,10 +41,29 @@ void CertPublisher::BarRevoked(const tls::BundlePtr& bundle, const std::string& 
 std::set<std::string> CertPublisher::Barred() {
   const WallTime now = options_.clock.Wall();
   std::erase_if(barred_, [&](const auto& item) { return item.second <= now; });
-  while (barred_.size() > kMaxBarred) barred_.erase(barred_.begin());
+  ForgetHistory();
   std::set<std::string> barred;
   for (const auto& [sha, until] : barred_) barred.insert(sha);
   return barred;
+}
+
+// What is in service is never forgotten; of the rest, what ends first.
+void CertPublisher::ForgetHistory() {
+  size_t most = kBarredHistory;
+  ForEachEntry(options_.sources, [&](const CertSource&, const CertEntry&) { ++most; });
+  if (barred_.size() <= most) return;
+  std::set<std::string> in_service;
+  ForEachEntry(options_.sources, [&](const CertSource&, const CertEntry& entry) {
+    if (entry.in_service) in_service.insert(entry.in_service->leaf().sha256());
+  });
+  std::vector<std::pair<WallTime, std::string>> history;
+  for (const auto& [sha, until] : barred_) {
+    if (!in_service.contains(sha)) history.emplace_back(until, sha);
+  }
+  if (history.size() <= most) return;
+  std::sort(history.begin(), history.end());
+  history.resize(history.size() - most);
+  for (const auto& [until, sha] : history) barred_.erase(sha);
 }
 
 // A site's standby takes the place of what is revoked or must be renewed now, where it can.

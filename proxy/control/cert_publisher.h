@@ -23,6 +23,7 @@ class CertPublisher {
     const Clock& clock;
     const CertLeaves& leaves;
     const CertSources& sources;
+    // The leaves (SHA-256, 32 bytes) come sorted.
     std::function<void(tls::CertStorePtr, std::shared_ptr<const std::vector<std::string>>)> publish;
   };
 
@@ -40,6 +41,7 @@ class CertPublisher {
   void TellStandby(CertEntry& entry, bool was_replaced, const std::string& problem);
   void BarRevoked(const tls::BundlePtr& bundle, const std::string& sha256_hex);
   std::set<std::string> Barred();
+  void ForgetHistory();
 
   Options options_;
   bool was_published_ = false;

@@ -1,13 +1,18 @@
-"""A real browser that trusts the test's root loads a page over h2: subresources, fetch, events, WebSocket."""
+"""A real browser that trusts the test's root loads a page over h2: subresources, fetch, events, WebSocket.
+
+And what it saw of the staple, by its own log of the network (NetLog).
+"""
 
 import json
 import os
 import re
+import ssl
 import subprocess
 
 import pytest
 
-from support.ca import Lineage
+from support.ca import Lineage, OcspResponder
+from support.clients import s_client
 from support.eventually import eventually, run
 from support.genkan import LISTENERS, Genkan
 from support.routed_origin import RoutedOrigin
@@ -85,8 +90,10 @@ def _home(ca, tmp_path):
 class Browser:
     """Chromium without a window, on one address, until the end of the block. What it says is in text()."""
 
-    def __init__(self, home, url, host, port):
+    # Without one of its own choice it stays; with --dump-dom it ends once the page is there.
+    def __init__(self, home, url, host, port, how=("--remote-debugging-port=0",)):
         self.home, self.url, self.map = home, url, f"MAP {host} 127.0.0.1:{port}"
+        self.how = how
         self.log = home / "chromium.log"
 
     def __enter__(self):
@@ -94,7 +101,7 @@ class Browser:
                 "--disable-background-networking", "--disable-component-update", "--disable-sync",
                 "--disable-extensions", "--disable-default-apps", "--disable-dev-shm-usage", "--no-proxy-server",
                 f"--user-data-dir={self.home}/profile", f"--host-resolver-rules={self.map}",
-                "--enable-logging=stderr", "--remote-debugging-port=0", self.url]
+                "--enable-logging=stderr", *self.how, self.url]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             start_new_session=True, cwd=self.home,
@@ -154,3 +161,77 @@ def test_a_browser_without_the_root_refuses_the_page(ca, home, tmp_path):
         with Browser(home, "https://a.test/", "a.test", genkan.tls_port) as browser:
             eventually(lambda: "net_error -202" in browser.text(), longest=90, what="ERR_CERT_AUTHORITY_INVALID")
         assert origin.requests == []
+
+
+class NetLog:
+    """What a browser that has ended wrote of its network."""
+
+    def __init__(self, path):
+        log = json.loads(path.read_text())
+        self._types = log["constants"]["logEventTypes"]
+        self._events = log["events"]
+
+    def events(self, kind):
+        return [event for event in self._events if event["type"] == self._types[kind]]
+
+    def verifications(self, host):
+        """Of the certificate of this host: what the verifier was given, and what it found."""
+        jobs = {}
+        for event in self.events("CERT_VERIFIER_JOB"):
+            jobs.setdefault(event["source"]["id"], {}).update(event.get("params", {}))
+        return [job for job in jobs.values() if job.get("host") == host]
+
+
+def staple_of(job):
+    """The DER that was stapled; None where nothing was."""
+    if "stapled_ocsp_response" not in job:
+        return None
+    body = re.fullmatch(r"-----BEGIN NETLOG OCSP RESPONSE-----\n(.*)-----END NETLOG OCSP RESPONSE-----\s*",
+                        job["stapled_ocsp_response"], re.S).group(1)
+    return ssl.PEM_cert_to_DER_cert(f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n")
+
+
+def visit(home, host, genkan):
+    """One page until it is there, and the verifications of its certificate."""
+    path = home / f"{host}.netlog"
+    how = ("--dump-dom", f"--log-net-log={path}", "--net-log-capture-mode=Everything")
+    with Browser(home, f"https://{host}/", host, genkan.tls_port, how) as browser:
+        try:
+            assert browser.process.wait(90) == 0, browser.text()
+        except subprocess.TimeoutExpired:
+            raise AssertionError(browser.text()) from None
+    assert "<h1>hello</h1>" in browser.text(), browser.text()
+    return NetLog(path).verifications(host)
+
+
+def test_a_browsers_verifier_is_given_the_staple_that_the_responder_signed(ca, home, tmp_path):
+    routes = {"/": page(b"<!doctype html><h1>hello</h1>", "text/html")}
+    with OcspResponder(ca) as responder, RoutedOrigin(routes) as origin:
+        lineages = {"a.test": Lineage(tmp_path, "a.test", ca.issue("a.test", ocsp_url=responder.url)),
+                    "b.test": Lineage(tmp_path, "b.test", ca.issue("b.test"))}
+        config = LISTENERS + "".join(
+            f'[[site]]\nnames = ["{host}"]\ncertificates = ["{lineage.path}"]\nupstream = "{origin.url}"\n'
+            for host, lineage in lineages.items())
+        with Genkan(tmp_path, f'[certificates]\ntrust_store = "{ca.root}"\n{config}') as genkan:
+            eventually(lambda: genkan.certificate(site="a.test")["staple"].startswith("good"), longest=60,
+                       what="the staple")
+            jobs = visit(home, "a.test", genkan)
+            assert jobs
+            for job in jobs:
+                assert job["cert_status"] == 0, job
+                assert staple_of(job) in responder.answers, job
+            # The one that another client gets, too.
+            told = tmp_path / "told.der"
+            told.write_bytes(staple_of(jobs[0]))
+            text = run(["openssl", "ocsp", "-respin", told, "-noverify", "-resp_text"], check=True).stdout
+            said = s_client(genkan.tls_port, "a.test", "-status", ca=ca.root)
+            assert "Cert Status: good" in said
+            for line in ("Cert Status", "Serial Number", "This Update", "Next Update", "Produced At"):
+                found = re.search(rf"{line}: .*", text).group(0)
+                assert found in said, (found, said)
+
+            # Where the certificate names no responder there is none, so the above is no accident.
+            plain = visit(home, "b.test", genkan)
+            assert plain
+            for job in plain:
+                assert job["cert_status"] == 0 and staple_of(job) is None, job

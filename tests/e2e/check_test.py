@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from support.ca import Lineage
+from support.authority import Authority
+from support.ca import Lineage, OcspResponder
 from support.clients import curl
 from support.eventually import eventually, run
 from support.genkan import TLS, Genkan, genkan_command
@@ -103,6 +104,35 @@ def test_a_good_configuration_is_0_and_one_that_will_break_is_1(ca, origin, tmp_
         path.write_text(f'state_dir = "{folder}"\n[certificates]\ntrust_store = "{ca.root}"\n{TLS}'
                         + SITE.format(names='"a.test"', path=lineage.path, upstream=origin.url))
         assert check(path)["exit"] == expected
+
+
+@pytest.mark.parametrize("source", ["ocsp", "crl"])
+def test_what_the_proxy_was_told_of_a_revocation_makes_check_say_broken(ca, origin, tmp_path, source):
+    """Nobody is asked by `check`: the proxy has the answer or the list in its state_dir, running or not."""
+    with OcspResponder(ca) as responder, Authority(ca) as authority:
+        url = {"ocsp_url": responder.url} if source == "ocsp" else {"crl_url": authority.crl_url}
+        issued = ca.issue("a.test", **url)
+        config = f'[certificates]\ntrust_store = "{ca.root}"\n{TLS}' + SITE.format(
+            names='"a.test"', path=Lineage(tmp_path, "a.test", issued).path, upstream=origin.url)
+        with Genkan(tmp_path, config) as genkan:
+            eventually(lambda: genkan.certificate()["revocation"] == "good", longest=60, what="it is good")
+            assert check(genkan.config_path)["exit"] == 0
+            ca.revoke(issued, "keyCompromise")
+            authority.publish()
+            assert genkan.command("status", "--refresh").returncode == 0
+            eventually(lambda: genkan.certificate()["revocation"] == "revoked", longest=60, what="it is revoked")
+            assert check(genkan.config_path)["exit"] == 2
+            assert genkan.stop() == 0
+            path = genkan.config_path
+        asked = responder.requests, authority.crl_requests
+    report = check(path)
+    assert (report["exit"], report["result"]) == (2, "broken")
+    assert codes(report, "a.test") == ["REVOKED"]
+    finding = report["findings"][0]
+    assert "revoked" in finding["text"] and "keyCompromise" in finding["text"], finding
+    done = genkan_command("check", "-c", str(path))
+    assert done.returncode == 2 and "revoked" in done.stdout, done
+    assert (responder.requests, authority.crl_requests) == asked
 
 
 @pytest.mark.parametrize("has_expired_root", [True, False])

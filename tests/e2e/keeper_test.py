@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.authority import Authority
 from support.ca import Lineage
 from support.clients import curl, served_serial
 from support.eventually import eventually
@@ -129,6 +130,43 @@ def test_a_lineage_that_comes_later_is_found(ca, folder, origin):
         lineage.renew(issued)
         eventually(lambda: served_serial(genkan.tls_port, "a.test") == issued.serial, longest=20,
                    what="the first certificate")
+
+
+def test_a_revocation_runs_the_hook_as_root_and_the_standby_takes_over(ca, folder, origin):
+    noted = folder / "noted"
+    noted.mkdir(mode=0o700)
+    hook = folder / "hook"
+    hook.write_text(f'#!/bin/sh\necho "$(id -u) $(id -ru) $(id -g) $1 $2 $GENKAN_STATE" >> {noted}/ran\n')
+    hook.chmod(0o755)
+    root = folder / "root.pem"
+    root.write_text(ca.root.read_text())
+    with Authority(ca) as authority:
+        first, spare = ca.issue("a.test", crl_url=authority.crl_url), ca.issue("a.test")
+        lineage, standby = Lineage(folder, "a.test", first), Lineage(folder, "spare", spare)
+        root_only(lineage)
+        config = CONFIG.format(lineage=lineage.path, upstream=origin.url) + f"""standby = "{standby.path}"
+[certificates]
+trust_store = "{root}"
+[revocation]
+on_revoked = ["{hook}", "{{lineage}}", "as it is"]
+"""
+        with Genkan(folder, config) as genkan:
+            eventually(lambda: genkan.certificate(name="a.test")["revocation"] == "good", longest=60,
+                       what="the list says good")
+            assert uids(genkan.pid) == {NOBODY}
+            assert served_serial(genkan.tls_port, "a.test") == first.serial
+            assert not (noted / "ran").exists()
+
+            ca.revoke(first)
+            authority.publish()
+            assert genkan.command("status", "--refresh").returncode == 0
+            eventually(lambda: served_serial(genkan.tls_port, "a.test") == spare.serial, longest=60,
+                       what="the standby is served")
+            eventually(lambda: genkan.certificate(name="a.test")["hook"] == "ran", longest=60, what="the hook's end")
+            assert (noted / "ran").read_text() == "0 0 0 a.test as it is revoked\n"
+            assert (noted / "ran").stat().st_uid == 0
+            assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == "hello /\n"
+            assert "keeper_refused" not in genkan.log()
 
 
 def test_the_last_good_certificate_is_roots_and_is_started_from(ca, genkan, lineage):

@@ -10,6 +10,7 @@ import os
 import re
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -121,6 +122,17 @@ class Ca:
         serial = self._openssl("x509", "-in", cert, "-noout", "-serial").strip().split("=", 1)[1]
         return Issued(cert.read_text(), key.read_text(), self.intermediate.read_text(), normal_serial(serial))
 
+    def issue_many(self, count, *names, **how):
+        """As many leaves that differ in their serial alone: one key for all, and made by one openssl."""
+        first = self.issue(*names, **how)
+        leaf = self.folder / f"leaf{self._count}"
+        before = set((self.folder / "issued").iterdir())
+        self._openssl("ca", "-config", self.config, "-batch", "-notext", "-days", 60,
+                      "-extfile", leaf.with_suffix(".ext"), "-infiles", *[leaf.with_suffix(".csr")] * (count - 1))
+        made = sorted(set((self.folder / "issued").iterdir()) - before)
+        assert len(made) == count - 1, len(made)
+        return [first] + [Issued(path.read_text(), first.key, first.chain, normal_serial(path.stem)) for path in made]
+
     def revoke(self, issued, reason="keyCompromise"):
         path = self.folder / "revoked.pem"
         path.write_text(issued.cert)
@@ -198,6 +210,9 @@ class OcspResponder:
     (`openssl ocsp -port` itself hangs on a connection that says nothing.) `stop()` and `start()` keep the port.
     mode: "normal", or "try_later", "garbage", "error" (HTTP 503), "silent" (no answer until it is stopped), "huge"
     (10 MB), "dripping" (a byte a second), "other" (about `other`, a leaf), "not_allowed" (signed by that leaf).
+
+    most_at_once: of questions whose answers are being made. gathers: none is answered before as many have been there at
+    once. answers: of the mode "normal", in their order.
     """
 
     TRY_LATER = bytes([0x30, 0x03, 0x0A, 0x01, 0x03])
@@ -207,9 +222,14 @@ class OcspResponder:
         self.mode = "normal"
         self.other = None
         self.requests = 0
+        self.gathers = 0
+        self.most_at_once = 0
+        self.answers = []
+        self._at_once = 0
         self._port = 0
         self._server = None
-        self._lock = threading.Lock()
+        self._counts = threading.Condition()
+        self._files = threading.Lock()  # the CA's, where one has a fixed name
         self._stopped = threading.Event()
 
     @property
@@ -234,14 +254,8 @@ class OcspResponder:
                 self.reply(base64.b64decode(unquote(self.path.split("/")[-1])))
 
             def reply(self, request):
-                with responder._lock:
-                    responder.requests += 1
-                    if responder.mode in ("normal", "dripping"):
-                        body = responder.ca.ocsp_response(request)
-                    elif responder.mode == "not_allowed":
-                        body = responder.ca.ocsp_response(request, signer=responder.other)
-                    elif responder.mode == "other":
-                        body = responder.ca.ocsp_response(responder.ca.ocsp_request(responder.other))
+                with responder._arrived():
+                    body = responder._answer(request)
                 if responder.mode == "silent":
                     responder._stopped.wait(60)
                     return
@@ -278,6 +292,35 @@ class OcspResponder:
         self._server = Server(("127.0.0.1", self._port), Handler)
         self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    @contextmanager
+    def _arrived(self):
+        with self._counts:
+            self.requests += 1
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+            self._counts.notify_all()
+            self._counts.wait_for(lambda: self.most_at_once >= self.gathers, 9)
+        try:
+            yield
+        finally:
+            # Before its answer goes out: whoever has it may ask the next one at once.
+            with self._counts:
+                self._at_once -= 1
+
+    def _answer(self, request):
+        if self.mode == "normal":
+            body = self.ca.ocsp_response(request)
+            self.answers.append(body)
+            return body
+        if self.mode == "dripping":
+            return self.ca.ocsp_response(request)
+        with self._files:
+            if self.mode == "not_allowed":
+                return self.ca.ocsp_response(request, signer=self.other)
+            if self.mode == "other":
+                return self.ca.ocsp_response(self.ca.ocsp_request(self.other))
+        return None
 
     def stop(self):
         if self._server is not None:

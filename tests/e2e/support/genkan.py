@@ -206,6 +206,11 @@ class Genkan:
         """How many descriptors it has open."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def own_memory_bytes(self):
+        """Memory of the process, what it shares with others divided by their number (PSS)."""
+        text = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        return int(re.search(r"^Pss:\s+(\d+) kB", text, flags=re.M).group(1)) * 1024
+
     # What it said.
 
     def log(self):
