@@ -209,7 +209,6 @@ CertificateStatus StatusOf(const CertSource& source, const CertEntry& entry,
   status.not_after = leaf.not_after();
   status.since = entry.since;
   status.proof = entry.is_proved ? "proved" : "proving";
-  status.refused_by = entry.refused_by;
   status.is_chain_complete = entry.chain.is_complete;
   for (const auto& one : entry.in_service->chain()) status.chain.push_back(one->subject());
   for (const auto& dropped : entry.chain.dropped)

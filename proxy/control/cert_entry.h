@@ -33,7 +33,6 @@ struct CertEntry {
   std::string fingerprint;  // of in_service
   bool is_proved = false;   // false: it serves, its trial is still to come
   std::string broken;       // the fingerprint of one that failed its trial while it served
-  std::vector<std::string> refused_by;  // "Android before 7.1.1: CN=…: unable to …"
 
   // Taken, but waits for its first staple.
   std::optional<FoundCertificate> pending;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
 #include "proxy/base/log.h"
 #include "proxy/config/ari_file.h"
@@ -64,6 +65,8 @@ class Manager final : public CertManager {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   server::SnapshotPtr snapshot_;
   CertSources sources_;
+  // With thousands of sites nobody looks through all of them for each of them.
+  std::unordered_map<std::string, std::vector<const CertSource*>> by_site_;
   bool is_update_scheduled_ = false;
   std::function<void()> ready_;
   MonotonicTime next_hour_{};
@@ -88,8 +91,9 @@ Manager::Manager(CertManagerOptions options)
       publisher_({options_.clock, leaves_, sources_, options_.publish}),
       prover_({options_.loop, &options_.pool, options_.state, options_.clock,
                [this](const std::string& fingerprint, const tls::Rehearsed& rehearsed) {
-                 swapper_.TakeProof(sources_, fingerprint, rehearsed, reader_.context());
-                 ScheduleUpdate();
+                 // An update looks at every certificate: not once for each of thousands.
+                 if (swapper_.TakeProof(sources_, fingerprint, rehearsed, reader_.context()))
+                   ScheduleUpdate();
                },
                [this] { return ProvedBundles(); }}),
       swapper_({options_.loop, options_.clock, leaves_, options_.state, prover_,
@@ -146,6 +150,8 @@ void Manager::TakeSources() {
       TakeSource(before, i, true, standby);
     }
   }
+  by_site_.clear();
+  for (const auto& source : sources_) by_site_[source->site].push_back(source.get());
   for (const auto& source : before) {
     if (!source) continue;
     for (const auto& entry : source->entries) swapper_.Forget(entry.get());
@@ -243,12 +249,17 @@ std::vector<std::string> Manager::UncoveredBy(const CertEntry& entry) const {
   std::vector<const tls::Certificate*> leaves;
   const CertSource* of_entry = nullptr;
   const CertEntry* first = nullptr;
-  ForEachEntry(sources_, [&](const CertSource& source, const CertEntry& other) {
-    if (other.site != entry.site || !other.in_service || source.is_standby) return;
-    if (first == nullptr) first = &other;
-    if (&other == &entry) of_entry = &source;
-    leaves.push_back(&other.in_service->leaf());
-  });
+  const auto of_site = by_site_.find(entry.site);
+  if (of_site == by_site_.end()) return {};
+  for (const CertSource* source : of_site->second) {
+    if (source->is_standby) continue;
+    for (const auto& other : source->entries) {
+      if (!other->in_service) continue;
+      if (first == nullptr) first = other.get();
+      if (other.get() == &entry) of_entry = source;
+      leaves.push_back(&other->in_service->leaf());
+    }
+  }
   if (first != &entry || of_entry == nullptr) return {};
   std::vector<std::string> uncovered;
   for (const std::string& name : snapshot_->sites[of_entry->site_index].config.names) {

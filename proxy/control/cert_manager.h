@@ -30,7 +30,6 @@ struct CertificateStatus {
   WallTime not_before{}, not_after{}, since{};
   std::string
       proof;  // "proved": handshakes with it have been tried; "proving"; "" of none in service
-  std::vector<std::string> refused_by;  // kinds of clients, with their reason
   bool is_chain_complete = false;
   std::vector<std::string> chain;    // subjects, leaf first, as sent
   std::vector<std::string> dropped;  // "CN=…: expired"

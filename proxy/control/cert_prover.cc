@@ -12,6 +12,7 @@ namespace {
 constexpr std::string_view kFolder = "proofs";
 constexpr std::string_view kHead = "genkan proofs 1\n";
 constexpr Millis kSaveDelay{1'000};
+constexpr Millis kLongestRest{100};
 constexpr size_t kHash = 32;
 // A record is a letter and its hashes.
 constexpr char kProof = 'P', kSignature = 'S';
@@ -69,7 +70,8 @@ void CertProver::Prove(tls::BundlePtr bundle, tls::TlsPolicy policy, std::string
   if (!is_busy_ && !next_.is_running()) next_.Start(Millis(0));
 }
 
-// One at a time: the helpers have other work, and the cores serve.
+// One at a time, and after each a rest as long as it took: the helpers have other work, and the
+// cores serve.
 void CertProver::Next() {
   if (is_busy_ || waiting_.empty()) return;
   Task task = std::move(waiting_.front());
@@ -79,16 +81,20 @@ void CertProver::Next() {
     // The time of the question: the clock is this thread's.
     const ManualClock clock(now);
     // Apart: what is decoded for it is not kept.
-    return tls::Rehearse(task.bundle->Apart(), task.policy, task.server_name, profiles, clock);
+    const MonotonicTime begin = SystemClock().Now();
+    Trial trial{tls::Rehearse(task.bundle->Apart(), task.policy, task.server_name, profiles, clock),
+                {}};
+    trial.took = std::chrono::ceil<Millis>(SystemClock().Now() - begin);
+    return trial;
   };
   if (options_.pool == nullptr) return Finish(fingerprint, prove());
   is_busy_ = true;
   std::weak_ptr<bool> alive = alive_;
   bool is_taken = options_.pool->Submit([this, alive, fingerprint, prove, loop = &options_.loop] {
-    loop->Post([this, alive, fingerprint, rehearsed = prove()] {
+    loop->Post([this, alive, fingerprint, trial = prove()] {
       if (!alive.lock()) return;
       is_busy_ = false;
-      Finish(fingerprint, rehearsed);
+      Finish(fingerprint, trial);
     });
   });
   if (is_taken) return;
@@ -96,10 +102,10 @@ void CertProver::Next() {
   Finish(fingerprint, prove());
 }
 
-void CertProver::Finish(const std::string& fingerprint, const tls::Rehearsed& rehearsed) {
-  if (rehearsed.failure.empty()) MarkProved(fingerprint);
-  options_.on_result(fingerprint, rehearsed);
-  if (!waiting_.empty()) next_.Start(Millis(0));
+void CertProver::Finish(const std::string& fingerprint, const Trial& trial) {
+  if (trial.rehearsed.failure.empty()) MarkProved(fingerprint);
+  options_.on_result(fingerprint, trial.rehearsed);
+  if (!waiting_.empty()) next_.Start(std::min(trial.took, kLongestRest));
 }
 
 void CertProver::SaveSoon() {

@@ -1,7 +1,7 @@
 // Tries what came into service without a trial (a start, a new site): handshakes in memory with
-// each kind of client, on a helper thread, one certificate after the other, while it serves
-// already. What was proved, and which signatures verified, is kept in state_dir/proofs, so that the
-// next start has neither to do again. Control thread; owned by the CertManager.
+// each kind of client, on a helper thread, one certificate after the other and with rests, while it
+// serves already. What was proved, and which signatures verified, is kept in state_dir/proofs, so
+// that the next start has neither to do again. Control thread; owned by the CertManager.
 #pragma once
 
 #include <deque>
@@ -51,9 +51,13 @@ class CertProver {
     tls::TlsPolicy policy;
     std::string server_name;
   };
+  struct Trial {
+    tls::Rehearsed rehearsed;
+    Millis took{};
+  };
 
   void Next();
-  void Finish(const std::string& fingerprint, const tls::Rehearsed& rehearsed);
+  void Finish(const std::string& fingerprint, const Trial& trial);
   void Save();
 
   Options options_;

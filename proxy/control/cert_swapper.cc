@@ -18,15 +18,6 @@ constexpr std::string_view kForceHint = "genkan reload --force takes it all the 
 constexpr std::string_view kRenewHint = "it has to be issued anew; force does not help";
 constexpr std::string_view kFilesHint = "read again at every change of the files, and every 5 s";
 
-std::vector<std::string> RefusedBy(const tls::Rehearsed& rehearsed) {
-  std::vector<std::string> refused;
-  for (const tls::RehearsalVerdict& verdict : rehearsed.verdicts) {
-    if (!verdict.is_accepted)
-      refused.push_back(fmt::format("{}: {}", verdict.profile->client(), verdict.reason));
-  }
-  return refused;
-}
-
 void LogInService(const CertEntry& entry, bool is_swap, const std::string& objection,
                   bool is_forced) {
   const tls::Certificate& leaf = entry.in_service->leaf();
@@ -101,6 +92,8 @@ bool CertSwapper::StartFromLastGood(const CertSource& source, CertEntry& entry,
                                     const CertificateContext& context) {
   if (entry.in_service || source.is_forced || !config().certificates.keep_last_good) return false;
   if (std::exchange(entry.is_last_good_tried, true)) return false;
+  // Mostly nothing has changed since the last run; then it is not read a second time.
+  if (found.bundle && last_good_.Holds(entry.last_good_name, *found.bundle)) return false;
   auto last = last_good_.Load(entry.last_good_name, context);
   if (!last) return false;
   std::string reason = found.error;
@@ -169,10 +162,9 @@ SwapInput CertSwapper::InputOf(const CertSource& source, const tls::BundlePtr& i
 
 // Handshakes in memory: what each kind of client says to the candidate, and where it is no, what it
 // says to the one in service.
-std::vector<std::string> CertSwapper::Try(const CertSource& source, const CertEntry& entry,
-                                          const tls::BundlePtr& candidate,
-                                          const CertificateContext& context,
-                                          SwapInput& input) const {
+void CertSwapper::Try(const CertSource& source, const CertEntry& entry,
+                      const tls::BundlePtr& candidate, const CertificateContext& context,
+                      SwapInput& input) const {
   const server::SiteSpec& site = snapshot_->sites[source.site_index];
   const tls::Rehearsed rehearsed =
       tls::Rehearse(candidate, site.tls_policy, site.name, context.profiles, options_.clock);
@@ -192,7 +184,6 @@ std::vector<std::string> CertSwapper::Try(const CertSource& source, const CertEn
   }
   for (const auto& [reason, clients] : lost)
     input.lost_clients.push_back(fmt::format("{} ({})", clients, reason));
-  return RefusedBy(rehearsed);
 }
 
 void CertSwapper::Consider(const CertSource& source, CertEntry& entry, FoundCertificate found,
@@ -200,7 +191,7 @@ void CertSwapper::Consider(const CertSource& source, CertEntry& entry, FoundCert
   SwapInput input = InputOf(source, entry.in_service, entry.chain, found);
   SwapDecision decision = DecideSwap(input);
   if (decision.takes() && entry.in_service) {
-    found.refused_by = Try(source, entry, found.bundle, context, input);
+    Try(source, entry, found.bundle, context, input);
     found.is_tried = true;
     decision = DecideSwap(input);
   }
@@ -309,7 +300,6 @@ void CertSwapper::PutInService(CertEntry& entry, FoundCertificate found,
   entry.since = options_.clock.Wall();
   entry.is_expiry_told = false;
   entry.fingerprint = entry.in_service->fingerprint();
-  entry.refused_by = std::move(found.refused_by);
   entry.is_proved = found.is_tried;
   if (found.is_tried) options_.prover.MarkProved(entry.fingerprint);
   LogInService(entry, before != nullptr, objection, is_forced);
@@ -340,16 +330,19 @@ void CertSwapper::ProveLater(const CertSource& source, CertEntry& entry) {
   options_.prover.Prove(entry.in_service, site.tls_policy, site.name);
 }
 
-void CertSwapper::TakeProof(const CertSources& sources, const std::string& fingerprint,
+bool CertSwapper::TakeProof(const CertSources& sources, const std::string& fingerprint,
                             const tls::Rehearsed& rehearsed, const CertificateContext& context) {
+  bool has_changed = false;
   ForEachEntry(sources, [&](const CertSource& source, CertEntry& entry) {
     if (!entry.in_service || entry.is_proved || entry.fingerprint != fingerprint) return;
-    if (!rehearsed.failure.empty())
+    if (!rehearsed.failure.empty()) {
+      has_changed = true;
       return TakeOutOfService(source, entry, rehearsed.failure, context);
+    }
     entry.is_proved = true;
-    entry.refused_by = RefusedBy(rehearsed);
     SaveLastGood(entry);
   });
+  return has_changed;
 }
 
 // It matched by its public half and dates, and still nobody gets through with it.

@@ -37,8 +37,9 @@ class CertSwapper {
   void TakeReading(CertSource& source, std::vector<FoundCertificate> found,
                    const CertificateContext& context);
   void CheckPending(const CertSources& sources);
-  // A trial in the background has ended.
-  void TakeProof(const CertSources& sources, const std::string& fingerprint,
+  // A trial in the background has ended. True where what serves is another than before: of the
+  // thousands of a start, mostly none.
+  bool TakeProof(const CertSources& sources, const std::string& fingerprint,
                  const tls::Rehearsed& rehearsed, const CertificateContext& context);
   // Those that came into service since the last call.
   std::set<CertEntry*> TakeFresh() { return std::exchange(fresh_, {}); }
@@ -56,10 +57,9 @@ class CertSwapper {
                     const tls::Chain& chain, const FoundCertificate& found) const;
   void Consider(const CertSource& source, CertEntry& entry, FoundCertificate found,
                 const CertificateContext& context);
-  // What clients refuse the candidate.
-  std::vector<std::string> Try(const CertSource& source, const CertEntry& entry,
-                               const tls::BundlePtr& candidate, const CertificateContext& context,
-                               SwapInput& input) const;
+  // Into `input`: whether handshakes succeed, and which clients are lost.
+  void Try(const CertSource& source, const CertEntry& entry, const tls::BundlePtr& candidate,
+           const CertificateContext& context, SwapInput& input) const;
   void Take(const CertSource& source, CertEntry& entry, FoundCertificate found,
             const SwapDecision& decision);
   // `hint`: the way out.

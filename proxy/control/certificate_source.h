@@ -58,7 +58,6 @@ struct FoundCertificate {
   std::vector<std::string> files;    // what was read
   // Of a trial before it serves; set by whoever has it tried.
   bool is_tried = false;
-  std::vector<std::string> refused_by;  // "Android before 7.1.1: CN=…: unable to …"
 };
 
 struct SourceReading {

@@ -59,6 +59,11 @@ void LastGood::SaveSome() {
   if (!waiting_.empty()) soon_.Start(kSoon);
 }
 
+bool LastGood::Holds(const std::string& name, const tls::CertificateBundle& bundle) {
+  const std::string text = state_.Load(kFolder, name);
+  return !text.empty() && text == tls::ToPem(bundle);
+}
+
 std::optional<FoundCertificate> LastGood::Load(const std::string& name,
                                                const CertificateContext& context) {
   std::string text = state_.Load(kFolder, name);

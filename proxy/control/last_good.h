@@ -25,6 +25,8 @@ class LastGood {
   // Written soon, a few at a time: thousands of certificates do not hold up the start. What is
   // there already is not written again.
   void Save(std::string name, tls::BundlePtr bundle);
+  // Whether this very bundle is what is kept: quickly, nothing of it is decoded.
+  bool Holds(const std::string& name, const tls::CertificateBundle& bundle);
   // Nothing where there is none, where it cannot be read, and where it is not valid now.
   std::optional<FoundCertificate> Load(const std::string& name, const CertificateContext& context);
 

@@ -47,6 +47,18 @@ class LastGoodTest : public ::testing::Test {
   event::EventLoop loop_;
 };
 
+TEST_F(LastGoodTest, ItHoldsWhatWasSavedAndNothingElse) {
+  const auto bundle = BundleOf({.names = {"a.test"}}), other = BundleOf({.names = {"a.test"}});
+  auto state = OpenState();
+  ASSERT_TRUE(SaveAndWait(*state, "s_a", bundle));
+  LastGood last_good(loop_, *state);
+
+  EXPECT_TRUE(last_good.Holds("s_a", *bundle));
+  EXPECT_FALSE(last_good.Holds("s_a", *other));
+  EXPECT_FALSE(last_good.Holds("s_b", *bundle));
+  EXPECT_FALSE(last_good.Holds("s_b", *other));
+}
+
 TEST_F(LastGoodTest, WhatWasSavedComesBackWholeInAnotherProcess) {
   tls::BundlePtr bundle = BundleOf({.names = {"a.test"}});
   ASSERT_TRUE(SaveAndWait(*OpenState(), "s_a.test.pem", bundle));
