@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kStep = 16;  // glibc's own
 constexpr size_t kLargest = 8 * 1024;
-constexpr size_t kMostKept = 1024 * 1024;
+constexpr size_t kMostKept = 256 * 1024;
 
 // A free block's first bytes.
 struct Block {

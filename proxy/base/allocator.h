@@ -15,8 +15,8 @@ void TuneAllocator();
 
 // malloc, realloc and free for libraries that can be given their own. A handshake takes and frees
 // some thousand blocks of a few dozen sizes; glibc keeps seven of a size for a thread and searches,
-// splits and joins for the rest. Here each thread has a list for each size up to 8 KiB, a MiB in
-// all, which ends with it. Any thread may free what another took. Under a sanitizer, which wants to
+// splits and joins for the rest. Here each thread has a list for each size up to 8 KiB, 256 KiB
+// in all, which end with it. Any thread may free what another took. Under a sanitizer, which wants to
 // see each block, they are what they are named after.
 void* TakeBlock(size_t bytes);
 void* ResizeBlock(void* block, size_t bytes);

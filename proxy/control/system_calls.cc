@@ -217,6 +217,7 @@ constexpr const char* kAllowed[] = {
     "waitid",
 };
 
+#ifndef GENKAN_HAS_SANITIZER
 // A name that the kernel or this libseccomp does not know is no reason not to start.
 Status Allow(scmp_filter_ctx list, const char* name) {
   const int number = seccomp_syscall_resolve_name(name);
@@ -225,6 +226,7 @@ Status Allow(scmp_filter_ctx list, const char* name) {
   if (error == 0 || error == -EDOM || error == -EFAULT) return {};
   return Fail(ErrorCode::kIo, "seccomp: {}: {}", name, std::strerror(-error));
 }
+#endif
 
 }  // namespace
 
