@@ -1,5 +1,6 @@
 """Started as root, serving as nobody: what only root may read is watched and read by the keeper, and nothing else."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -215,11 +216,25 @@ def test_a_reload_opens_what_only_root_may_open(ca, genkan, lineage, folder, ori
     assert len(genkan.status()["listeners"]) == 4
 
 
+@contextlib.contextmanager
+def stolen_socket(genkan):
+    """The proxy's socket to its keeper, with the proxy stopped, so that no question of its own crosses ours."""
+    kept = genkan.state_dir / "last_good"
+    eventually(lambda: kept.is_dir() and any(path.suffix != ".new" for path in kept.iterdir())
+               and genkan.status()["certificates"][0]["proof"] == "proved", longest=60, what="nothing is left to ask for")
+    os.kill(genkan.pid, signal.SIGSTOP)
+    keeper = StolenSocket(genkan.pid)
+    try:
+        yield keeper
+    finally:
+        keeper.close()
+        os.kill(genkan.pid, signal.SIGCONT)
+
+
 def test_a_proxy_that_was_taken_over_gets_nothing_but_what_is_named(genkan, lineage, folder):
     secret = folder / "secret.pem"
     secret.write_text("secret")
     secret.chmod(0o600)
-    keeper = StolenSocket(genkan.pid)
     asked = {
         READ_FILE: ["/etc/shadow", f"{lineage.path}/../../../secret.pem", str(secret), "/proc/self/environ", "",
                     f"{lineage.path}/../a.test/privkey.pem", f"{lineage.archive}/privkey1.pem"],
@@ -228,21 +243,21 @@ def test_a_proxy_that_was_taken_over_gets_nothing_but_what_is_named(genkan, line
         LISTEN: ["127.0.0.1:22", "0.0.0.0:80", "unix:/run/other.sock", "nonsense"],
         SAVE_GOOD: ["../../etc/cron.d/evil", "/etc/passwd", ".hidden", ""],
     }
-    for op, texts in asked.items():
-        for text in texts:
-            answer, _, said, descriptors = keeper.ask(op, text, number=1)
-            assert (answer, descriptors) == (ERROR, []), (op, text, said)
-            assert len(said) == 1 and b":$" not in said[0], "a sentence, not a password file"
-    argv = [b"name", struct.pack("=q", 1000), struct.pack("=I", 2), b"/bin/touch", str(folder / "ran").encode()]
-    assert keeper.ask(RUN_HOOK, *argv, number=7)[0] == ERROR
-    assert not (folder / "ran").exists()
-    # What is named it gets.
-    answer, _, _, descriptors = keeper.ask(READ_FILE, f"{lineage.path}/privkey.pem")
-    assert answer == DONE and len(descriptors) == 1
-    with open(descriptors[0]) as key:
-        assert "PRIVATE KEY" in key.read()
+    with stolen_socket(genkan) as keeper:
+        for op, texts in asked.items():
+            for text in texts:
+                answer, _, said, descriptors = keeper.ask(op, text, number=1)
+                assert (answer, descriptors) == (ERROR, []), (op, text, said)
+                assert len(said) == 1 and b":$" not in said[0], "a sentence, not a password file"
+        argv = [b"name", struct.pack("=q", 1000), struct.pack("=I", 2), b"/bin/touch", str(folder / "ran").encode()]
+        assert keeper.ask(RUN_HOOK, *argv, number=7)[0] == ERROR
+        assert not (folder / "ran").exists()
+        # What is named it gets.
+        answer, _, _, descriptors = keeper.ask(READ_FILE, f"{lineage.path}/privkey.pem")
+        assert answer == DONE and len(descriptors) == 1
+        with open(descriptors[0]) as key:
+            assert "PRIVATE KEY" in key.read()
     eventually(lambda: 'wanted=read about="/etc/shadow"' in genkan.log(), what="the refusal in the log")
-    keeper.close()
 
 
 def test_a_link_that_another_user_laid_does_not_lead_to_roots_files(genkan, lineage, folder, ca, origin):
@@ -255,9 +270,8 @@ def test_a_link_that_another_user_laid_does_not_lead_to_roots_files(genkan, line
     genkan.write_config(config + f'\n[[site]]\nnames = ["b.test"]\ncertificates = ["{theirs}"]\n'
                         f'upstream = "{origin.url}"\n')
     assert genkan.reload().returncode == 0
-    keeper = StolenSocket(genkan.pid)
-    answer, _, said, descriptors = keeper.ask(READ_FILE, f"{theirs}/privkey.pem")
-    keeper.close()
+    with stolen_socket(genkan) as keeper:
+        answer, _, said, descriptors = keeper.ask(READ_FILE, f"{theirs}/privkey.pem")
     assert (answer, descriptors) == (ERROR, [])
     assert b"symbolic link" in said[0]
 
