@@ -44,6 +44,9 @@ namespace {
 
 using Errors = std::vector<std::string>;
 
+// A stop is waited for: a connection that rests has this long to bring a request that is on its way.
+constexpr Millis kStopIdle{1'000};
+
 Status StartLogAs(const config::Log& log) {
   auto level = ParseLogLevel(log.level);
   if (!level) return PassOn(level);
@@ -109,7 +112,7 @@ class Supervisor final : public AdminTarget {
   void OnSuccessorReady(pid_t pid);
   HandOver MakeHandOver() const;
   void Stop(bool now);
-  void BeginDrain(Millis deadline, Millis endless);
+  void BeginDrain(const server::DrainTimes& times);
   bool AreWorkersAlive();
   FileAccess& files() { return keeper_ ? keeper_->files() : *direct_files_; }
   void TellKeeperOfLog();
@@ -597,7 +600,9 @@ void Supervisor::OnSuccessorReady(pid_t pid) {
   certificates_.reset();
   tickets_.reset();
   admin_->Leave();
-  BeginDrain(snapshot_->config->handover_timeout, snapshot_->config->drain_timeout);
+  const config::Config& config = *snapshot_->config;
+  // The new one has the sockets: nothing waits for our end, and a resting connection need not be closed on its client.
+  BeginDrain({config.handover_timeout, config.drain_timeout, config.handover_timeout});
 }
 
 // ---- stop
@@ -621,15 +626,15 @@ void Supervisor::Stop(bool now) {
     return;
   }
   const Millis deadline = snapshot_->config->drain_timeout;
-  if (state_ != State::kDraining) BeginDrain(deadline, deadline);
+  if (state_ != State::kDraining) BeginDrain({deadline, deadline, std::min(deadline, kStopIdle)});
 }
 
-void Supervisor::BeginDrain(Millis deadline, Millis endless) {
+void Supervisor::BeginDrain(const server::DrainTimes& times) {
   state_ = State::kDraining;
   sockets_.Close();
-  LOG_INFO("draining", "timeout_ms={}", deadline.count());
+  LOG_INFO("draining", "timeout_ms={}", times.deadline.count());
   for (auto& worker : workers_) {
-    worker->Drain(deadline, endless, [this] {
+    worker->Drain(times, [this] {
       loop_.Post([this] {
         if (++drained_workers_ < workers_.size()) return;
         LOG_INFO("stopped", "drained=true");

@@ -110,7 +110,9 @@ class ServerCodec {
   virtual void Produce(Buffer& out, size_t limit) = 0;
   virtual bool has_output() const = 0;
 
-  // Graceful end: h2 GOAWAY, h1 Connection: close on the next response. Streams in progress go on.
+  // Graceful end: h2 GOAWAY, h1 Connection: close on the next response. Streams in progress go on. A client of h1 that
+  // has been promised a connection that stays (its answer has begun) keeps it for one more request: it would meet our
+  // close without having been told.
   virtual void GoAway() = 0;
   // Nothing in progress and nothing more will be accepted, or an error was answered: once has_output() is false
   // the connection can be closed.

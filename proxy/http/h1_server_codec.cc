@@ -89,7 +89,7 @@ class H1ServerCodec final : public ServerCodec {
   bool is_reset_ = false;    // by us; OnStreamDone is due
   bool must_reset_ = false;  // … and nothing but a reset of the connection shows it
   bool is_closing_ = false;  // no further request
-  bool is_going_away_ = false;
+  bool is_going_away_ = false;  // the next head says Connection: close
   bool has_peer_closed_ = false;
   size_t left_ = 0;  // bytes that the last Receive left behind for later
   size_t unconsumed_ = 0;
@@ -149,7 +149,7 @@ bool H1ServerCodec::SkipEmptyLines(Buffer& in) {
 }
 
 bool H1ServerCodec::ReadHead(Buffer& in) {
-  if (is_closing_ || is_going_away_) {
+  if (is_closing_) {
     in.Clear();
     return false;
   }
@@ -346,7 +346,7 @@ bool H1ServerCodec::is_done() const {
   if (is_closing_) return true;
   if (reading_ != Reading::kHead) return false;
   // A client that closed its side may have left requests that we have not looked at yet.
-  return is_going_away_ || (has_peer_closed_ && left_ == 0);
+  return has_peer_closed_ && left_ == 0;
 }
 
 void H1ServerCodec::WriteStatusLine(HeadWriter& writer, const ResponseHead& head) {

@@ -274,7 +274,7 @@ void DownstreamConnection::StartServing(std::string_view protocol) {
   stream_->WantRead(true);
   // h2: our SETTINGS go out with the tickets.
   if (is_h2) MarkDirty();
-  if (core_.is_draining()) Drain();
+  if (core_.is_draining()) Drain(core_.drain_idle());
 }
 
 // ---- bytes in
@@ -572,7 +572,7 @@ void DownstreamConnection::NoteIdle() {
   bool is_h2 = codec_->version() == http::Version::kHttp2;
   Millis idle = is_h2 ? limits.h2_idle_timeout : limits.idle_timeout;
   // With GOAWAY sent the client opens no more streams, and some never answer the PING behind it.
-  if (is_draining_) idle = std::min(idle, kDrainIdle);
+  if (is_draining_) idle = std::min(idle, drain_idle_);
   idle_deadline_ = core_.loop().now() + idle;
   NeedDeadline(idle_deadline_);
 }
@@ -623,13 +623,15 @@ void DownstreamConnection::Shutdown() {
   is_counted_ = false;
 }
 
-void DownstreamConnection::Drain() {
+void DownstreamConnection::Drain(Millis idle) {
   is_draining_ = true;
+  drain_idle_ = idle;
   if (state_ != State::kServing) return;
   bool is_h1 = codec_->version() != http::Version::kHttp2;
   if (exchanges_.empty()) {
-    // A request may be on its way: it gets its answer, with Connection: close. Without one the connection goes soon.
-    idle_deadline_ = std::min(idle_deadline_, core_.loop().now() + kDrainIdle);
+    // A request may be on its way: it gets its answer, with Connection: close.
+    MonotonicTime now = core_.loop().now();
+    if (idle < std::chrono::floor<Millis>(idle_deadline_ - now)) idle_deadline_ = now + idle;
     NeedDeadline(idle_deadline_);
     if (is_h1) return;
   }
@@ -729,7 +731,7 @@ void DownstreamConnection::CheckIdle(MonotonicTime now) {
     // A request may cross our GOAWAY: it is still answered.
     has_gone_away_ = true;
     codec_->GoAway();
-    idle_deadline_ = now + kDrainIdle;
+    idle_deadline_ = now + kGoAwayIdle;
     NeedDeadline(idle_deadline_);
     return MarkDirty();
   }

@@ -33,8 +33,9 @@ class DownstreamConnection final : private net::Stream::Owner, private http::Req
   void Shutdown();
   // The end of a turn.
   void Flush();
-  // GOAWAY or Connection: close; idle ones go when they have had a moment for a request that is on its way.
-  void Drain();
+  // GOAWAY, or Connection: close on the next answer. One of h1 that rests goes after `idle` at the latest: no answer has
+  // told its client, so a request may be on its way.
+  void Drain(Millis idle);
   // Ends it at once.
   void Cut();
   // The exchanges that never end by themselves.
@@ -69,8 +70,8 @@ class DownstreamConnection final : private net::Stream::Owner, private http::Req
  private:
   static constexpr Millis kLingerTime{2'000};
   static constexpr size_t kMostLingered = 1024 * 1024;
-  // How long an idle connection may still bring a request when we want it gone.
-  static constexpr Millis kDrainIdle{1'000};
+  // How long a client may take to end a connection that GOAWAY has told it of.
+  static constexpr Millis kGoAwayIdle{1'000};
 
   enum class State : uint8_t { kProxyHeader, kHandshake, kPassing, kServing, kLingering, kClosed };
 
@@ -157,6 +158,7 @@ class DownstreamConnection final : private net::Stream::Owner, private http::Req
   bool needs_more_ = false;      // what is unread in in_ makes no sense without more bytes
   uint32_t requests_ = 0;
   size_t lingered_ = 0;
+  Millis drain_idle_{0};  // while is_draining_
 
   MonotonicTime deadline_;        // of the proxy header, the handshake, lingering
   MonotonicTime head_deadline_;   // of a request head that has begun

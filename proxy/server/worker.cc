@@ -41,7 +41,7 @@ class WorkerImpl final : public Worker {
   void ApplyCertStore(tls::CertStorePtr store,
                       std::shared_ptr<const std::vector<std::string>> revoked_leaves) override;
   void ApplyTicketKeys(tls::TicketKeysPtr keys) override;
-  void Drain(Millis deadline, Millis endless, std::function<void()> done) override;
+  void Drain(const DrainTimes& times, std::function<void()> done) override;
   void Stop() override { loop_.Stop(); }
 
   const WorkerMetrics& metrics() const override { return core_->metrics(); }
@@ -65,7 +65,7 @@ class WorkerImpl final : public Worker {
   bool IsFull() const;
   void PauseWhenFull();
   void OnTick();
-  void BeginDrain(Millis deadline, Millis endless, std::function<void()> done);
+  void BeginDrain(const DrainTimes& times, std::function<void()> done);
   void CutEndless();
   void CutAll();
   void FinishDrainWhenEmpty();
@@ -208,7 +208,8 @@ void WorkerImpl::RemoveListeners(const Snapshot& snapshot) {
   last_accepts_.Start(kLastAccepts);
   core_->ForEachConnection([&](DownstreamConnection& connection) {
     for (const auto& listener : gone) {
-      if (&connection.listener() == listener.get()) connection.Drain();
+      // Nothing waits for their end.
+      if (&connection.listener() == listener.get()) connection.Drain(Millis::max());
     }
   });
 }
@@ -271,20 +272,18 @@ void WorkerImpl::OnTick() {
 
 // ---- the end
 
-void WorkerImpl::Drain(Millis deadline, Millis endless, std::function<void()> done) {
-  loop_.Post([this, deadline, endless, done = std::move(done)] {
-    BeginDrain(deadline, endless, done);
-  });
+void WorkerImpl::Drain(const DrainTimes& times, std::function<void()> done) {
+  loop_.Post([this, times, done = std::move(done)] { BeginDrain(times, done); });
 }
 
-void WorkerImpl::BeginDrain(Millis deadline, Millis endless, std::function<void()> done) {
+void WorkerImpl::BeginDrain(const DrainTimes& times, std::function<void()> done) {
   drained_ = std::move(done);
-  core_->set_draining();
+  core_->set_draining(times.idle);
   for (Socket& socket : sockets_) socket.is_ending = true;
-  last_accepts_.Start(std::min(kLastAccepts, deadline));
-  drain_timer_.Start(deadline);
-  if (endless < deadline) endless_timer_.Start(endless);
-  core_->ForEachConnection([](DownstreamConnection& connection) { connection.Drain(); });
+  last_accepts_.Start(std::min(kLastAccepts, times.deadline));
+  drain_timer_.Start(times.deadline);
+  if (times.endless < times.deadline) endless_timer_.Start(times.endless);
+  core_->ForEachConnection([&](DownstreamConnection& connection) { connection.Drain(times.idle); });
   FinishDrainWhenEmpty();
 }
 

@@ -45,6 +45,15 @@ struct ListenerSocket {
   net::Fd fd;
 };
 
+// How long a drain waits, and for what.
+struct DrainTimes {
+  Millis deadline;  // then the rest is cut
+  Millis endless;   // for what never ends by itself: tunnels, event streams
+  // For a request on a connection that rests. No longer than the connection's own idle timeout, which is what a client
+  // has to expect anyway: where nothing waits for our end, it is the deadline, and no request meets our close.
+  Millis idle;
+};
+
 class Worker {
  public:
   static std::unique_ptr<Worker> Make(uint32_t index, WorkerShared& shared);
@@ -58,9 +67,8 @@ class Worker {
                               std::shared_ptr<const std::vector<std::string>> revoked_leaves) = 0;
   virtual void ApplyTicketKeys(tls::TicketKeysPtr keys) = 0;
   // GOAWAY, Connection: close, no more accepts; `done` is called on the worker's thread when the last connection is
-  // gone or the deadline has passed (then the rest is cut). What never ends by itself (tunnels, event streams) is cut
-  // at `endless` already.
-  virtual void Drain(Millis deadline, Millis endless, std::function<void()> done) = 0;
+  // gone or the deadline has passed.
+  virtual void Drain(const DrainTimes& times, std::function<void()> done) = 0;
   virtual void Stop() = 0;
 
   virtual const WorkerMetrics& metrics() const = 0;  // readable from any thread

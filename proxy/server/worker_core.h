@@ -52,7 +52,11 @@ class WorkerCore {
   }
   void SetTicketKeys(tls::TicketKeysPtr keys) { ticket_keys_ = std::move(keys); }
   bool is_draining() const { return is_draining_; }
-  void set_draining() { is_draining_ = true; }
+  Millis drain_idle() const { return drain_idle_; }
+  void set_draining(Millis idle) {
+    is_draining_ = true;
+    drain_idle_ = idle;
+  }
 
   // --- connections
   uint64_t NextConnectionNumber() { return ++last_connection_; }
@@ -94,6 +98,7 @@ class WorkerCore {
   std::shared_ptr<const std::vector<std::string>> revoked_;
   tls::TicketKeysPtr ticket_keys_;
   bool is_draining_ = false;
+  Millis drain_idle_{0};
 
   uint64_t last_connection_ = 0;
   std::vector<std::unique_ptr<DownstreamConnection>> connections_;

@@ -52,6 +52,9 @@ def test_the_new_process_serves_on_the_same_sockets_and_the_old_one_ends_its_own
             assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == QuickOrigin.BODY
             # The download that was under way ends whole, by the old process.
             assert busy._exactly(300 * 1024) == b"d" * 300 * 1024
+            # What rests is not closed on a client that nobody has told: its next answer says so.
+            last = idle.get("/")
+            assert (last.status, last.one("connection")) == (200, "close")
             assert idle.is_closed(within=20)
         eventually(lambda: not is_alive(first), longest=30, what="the old process's end")
         assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == QuickOrigin.BODY

@@ -459,7 +459,7 @@ TEST(Drain, AnswersWhatIsUnderWayAndSaysGoodbye) {
   RawClient idle(proxy.plain_port());
   EXPECT_TRUE(WaitFor([&] { return proxy.Sum(&Metrics::connections_open) == 3; }));
   std::promise<void> drained;
-  proxy.worker().Drain(std::chrono::seconds(20), std::chrono::seconds(20), [&] { drained.set_value(); });
+  proxy.worker().Drain({milliseconds(20'000), milliseconds(20'000), milliseconds(300)}, [&] { drained.set_value(); });
   EXPECT_TRUE(h2.ReadUntil([&] { return h2.goaway().has_value(); }));
   origin.Release();
   Answer answer = h1.ReadAnswer();
@@ -474,6 +474,37 @@ TEST(Drain, AnswersWhatIsUnderWayAndSaysGoodbye) {
   EXPECT_FALSE(RawClient(proxy.plain_port()).is_connected());
 }
 
+TEST(Drain, WhereNothingWaitsForItsEndNoRequestMeetsAClose) {
+  ScriptedOrigin origin([](OriginConnection& connection) {
+    while (auto request = connection.ReadRequest()) {
+      connection.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no");
+      if (request->target == "/slow") connection.WaitForRelease();
+      connection.Send("k");
+    }
+  });
+  Proxy proxy(MakeConfig(origin.url()));
+  const uint16_t port = proxy.plain_port();
+  H1Client resting(port), promised(port), silent(port);
+  EXPECT_EQ(resting.Get("/").body, "ok");
+  promised.raw().Send("GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  EXPECT_EQ(promised.raw().ReadUntil("\r\n\r\no").find("Connection"), std::string::npos);
+  EXPECT_TRUE(WaitFor([&] { return proxy.Sum(&Metrics::connections_open) == 3; }));
+  std::promise<void> drained;
+  const milliseconds long_time(60'000);
+  proxy.worker().Drain({long_time, long_time, long_time}, [&] { drained.set_value(); });
+  EXPECT_TRUE(WaitFor([&] { return !RawClient(port).is_connected(); }));
+  origin.Release();
+  EXPECT_EQ(promised.raw().ReadUntil("k"), "k");
+  for (H1Client* client : {&resting, &promised, &silent}) {
+    Answer last = client->Get("/");
+    EXPECT_EQ(last.body, "ok");
+    EXPECT_EQ(last.Header("connection"), "close");
+    EXPECT_EQ(client->raw().Read(), "");
+    client->raw().Close();
+  }
+  EXPECT_EQ(drained.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
+}
+
 TEST(Drain, TheDeadlineCutsTheRest) {
   ScriptedOrigin origin([](OriginConnection& connection) {
     connection.ReadRequest();
@@ -484,7 +515,7 @@ TEST(Drain, TheDeadlineCutsTheRest) {
   h1.raw().Send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
   EXPECT_TRUE(WaitFor([&] { return origin.request_count() == 1; }));
   std::promise<void> drained;
-  proxy.worker().Drain(milliseconds(300), milliseconds(300), [&] { drained.set_value(); });
+  proxy.worker().Drain({milliseconds(300), milliseconds(300), milliseconds(300)}, [&] { drained.set_value(); });
   EXPECT_EQ(drained.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
   EXPECT_EQ(h1.raw().Read(), "");
 }

@@ -117,10 +117,6 @@ def change_over(ca, folder, lineage, user, reloads, hand_overs, pause):
             report = load.stop()
         talk.close()
         print(report.summary())
-        fresh = [one for one in report.failures if one["fresh"]]
-        assert fresh == [], report.summary()
-        # A kept connection is told to close with an answer or, where it rests, is closed between two requests. A request that
-        # crosses such a close is the client's to repeat (RFC 9112 9.3.1), which this one does not: once a connection at most.
-        crossed = [one for one in report.failures if one["why"] == "read before the response: closed by the peer"]
-        assert report.failures == crossed and len(crossed) <= 4 * hand_overs, report.summary()
+        # A kept connection is told to close with an answer; one that rests is left to rest as long as it may anyway.
+        assert report.failures == [], report.summary()
         assert len(report.requests) > 50 * (reloads + hand_overs)

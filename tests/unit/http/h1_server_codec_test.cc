@@ -306,9 +306,6 @@ TEST(H1ServerCodec, ConnectionCloseIsKept) {
 }
 
 TEST(H1ServerCodec, GoAwayClosesAfterTheAnswerInProgress) {
-  Server idle;
-  idle.codec->GoAway();
-  EXPECT_TRUE(idle.codec->is_done());
   Server server;
   ASSERT_TRUE(server.Feed(kGet));
   server.codec->GoAway();
@@ -316,13 +313,30 @@ TEST(H1ServerCodec, GoAwayClosesAfterTheAnswerInProgress) {
   server.Respond(Head(200, BodyFraming::kContentLength, 2), "ok", true);
   EXPECT_NE(server.Pull().find("Connection: close\r\n"), std::string::npos);
   EXPECT_TRUE(server.codec->is_done());
+}
+
+TEST(H1ServerCodec, NobodyMeetsACloseThatNoAnswerTold) {
+  const std::string last = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+  Server idle;
+  idle.codec->GoAway();
+  EXPECT_FALSE(idle.codec->is_done());
+  ASSERT_TRUE(idle.Feed(kGet));
+  idle.Respond(Head(200, BodyFraming::kContentLength, 2), "ok", true);
+  EXPECT_EQ(idle.Pull(), last);
+  EXPECT_TRUE(idle.codec->is_done());
   Server late;
   ASSERT_TRUE(late.Feed(kGet));
   late.Respond(Head(200, BodyFraming::kContentLength, 2), "o", false);
   late.codec->GoAway();
   late.Send("k", true);
   EXPECT_EQ(late.Pull(), kOk);
+  EXPECT_FALSE(late.codec->is_done()) << "its answer had promised a connection that stays";
+  ASSERT_TRUE(late.Feed(kGet + kGet));
+  late.Respond(Head(200, BodyFraming::kContentLength, 2), "ok", true);
+  EXPECT_EQ(late.Pull(), last);
   EXPECT_TRUE(late.codec->is_done());
+  ASSERT_TRUE(late.Feed(""));
+  EXPECT_EQ(late.recorder.stream_, 2u) << "what was sent ahead of the close is not begun";
 }
 
 TEST(H1ServerCodec, ContinuePassesBeforeTheAnswer) {
