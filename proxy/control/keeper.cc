@@ -14,6 +14,8 @@
 
 #include "proxy/base/log.h"
 #include "proxy/control/keeper_log.h"
+#include "proxy/control/last_good.h"
+#include "proxy/control/root_files.h"
 #include "proxy/control/socket_opener.h"
 
 namespace genkan::control {
@@ -24,11 +26,6 @@ constexpr size_t kMaxMatches = 10'000;
 constexpr uint64_t kMaxSockets = 1024;
 constexpr uint64_t kMaxRefusalsToldAMinute = 20;
 constexpr unsigned kAdminMode = 0660, kListenerMode = 0666;
-
-bool IsPlainName(std::string_view name) {
-  return !name.empty() && name.front() != '.' && name.find('/') == std::string_view::npos &&
-         name.find('\0') == std::string_view::npos;
-}
 
 std::string WithoutSlash(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
@@ -242,9 +239,14 @@ Result<Keeper::Answer> Keeper::Arm(uint64_t inotify, const std::string& path) {
   return answer;
 }
 
+PrivateFolder& Keeper::last_good() {
+  if (!std::exchange(is_last_good_in_order_, true)) MoveFlatLastGood(last_good_);
+  return last_good_;
+}
+
 Result<Keeper::Answer> Keeper::LoadGood(const std::string& name) {
-  if (!IsPlainName(name)) return Refuse("load", name);
-  auto bytes = last_good_.Load(name);
+  if (!IsFileOfFolder(name)) return Refuse("load", name);
+  auto bytes = last_good().Load(name);
   if (!bytes) return PassOn(bytes);
   Answer answer;
   answer.message.texts.push_back(*std::move(bytes));
@@ -252,8 +254,8 @@ Result<Keeper::Answer> Keeper::LoadGood(const std::string& name) {
 }
 
 Result<Keeper::Answer> Keeper::SaveGood(const std::string& name, const std::string& bytes) {
-  if (!IsPlainName(name)) return Refuse("save", name);
-  if (auto saved = last_good_.Save(name, bytes); !saved) return PassOn(saved);
+  if (!IsFileOfFolder(name)) return Refuse("save", name);
+  if (auto saved = last_good().Save(name, bytes); !saved) return PassOn(saved);
   return Answer{};
 }
 

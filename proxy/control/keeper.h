@@ -16,8 +16,8 @@
 #include "proxy/control/keeper_channel.h"
 #include "proxy/control/keeper_hooks.h"
 #include "proxy/control/keeper_rules.h"
+#include "proxy/control/private_folder.h"
 #include "proxy/control/program.h"
-#include "proxy/control/root_files.h"
 
 namespace genkan::control {
 
@@ -57,6 +57,7 @@ class Keeper {
   Result<Answer> Listen(const std::string& address, uint64_t count);
   Result<Answer> Reload();
   Result<Answer> SetLog(KeeperMail& mail);
+  PrivateFolder& last_good();
   Result<Answer> LoadGood(const std::string& name);
   Result<Answer> SaveGood(const std::string& name, const std::string& bytes);
   Result<Answer> RunHook(const KeeperMessage& message);
@@ -76,7 +77,8 @@ class Keeper {
   Rules rules_, next_rules_;
   std::optional<config::Config> next_config_;
   std::map<uint64_t, net::Fd> inotifies_;
-  RootFolder last_good_;
+  PrivateFolder last_good_;
+  bool is_last_good_in_order_ = false;  // no files of an earlier version's layout
   KeeperHooks hooks_;
   pid_t successor_ = -1;  // started, and not seen to end
   // Refusals are logged, but not without end.

@@ -1,5 +1,6 @@
 #include "proxy/control/last_good.h"
 
+#include "proxy/base/log.h"
 #include "proxy/base/text.h"
 
 namespace genkan::control {
@@ -14,6 +15,14 @@ uint64_t Hash(std::string_view text) {
   uint64_t hash = 0xcbf29ce484222325;
   for (unsigned char c : text) hash = (hash ^ c) * 0x100000001b3;
   return hash;
+}
+
+// A site's name as a folder's: nothing hidden, nothing that a shell takes for a pattern.
+std::string FolderOf(std::string_view site) {
+  std::string folder;
+  for (char c : site) folder += IsAlpha(c) || IsDigit(c) || c == '-' || c == '.' ? c : '_';
+  if (folder.empty() || folder.front() == '.') folder.insert(0, 1, '_');
+  return folder;
 }
 
 // What is read is one text, whatever its name: no other file of the folder may complete it.
@@ -37,9 +46,7 @@ LastGood::LastGood(event::EventLoop& loop, StateDir& state)
 
 std::string LastGood::NameOf(const std::string& site, const config::CertificateSource& source,
                              const std::string& certificate) {
-  std::string name = "s_";
-  for (char c : site) name += IsAlpha(c) || IsDigit(c) || c == '-' || c == '.' ? c : '_';
-  return fmt::format("{}-{:016x}.pem", name,
+  return fmt::format("{}/{:016x}.pem", FolderOf(site),
                      Hash(fmt::format("{}\n{}\n{}\n{}\n{}", site, source.path, source.certificate,
                                       source.key, certificate)));
 }
@@ -75,6 +82,27 @@ std::optional<FoundCertificate> LastGood::Load(const std::string& name,
   FoundCertificate& found = reading.certificates.front();
   if (!found.bundle || found.bundle->leaf().not_after() <= context.now) return std::nullopt;
   return std::move(found);
+}
+
+void MoveFlatLastGood(PrivateFolder& last_good) {
+  constexpr std::string_view kPrefix = "s_", kSuffix = ".pem";
+  constexpr size_t kHash = 16;  // digits, behind a hyphen
+  size_t moved = 0;
+  for (const std::string& name : last_good.Files()) {
+    if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
+    if (name.size() < kPrefix.size() + 1 + kHash + kSuffix.size()) continue;
+    const size_t hyphen = name.size() - kSuffix.size() - kHash - 1;
+    if (name[hyphen] != '-') continue;
+    const std::string folder = FolderOf(name.substr(kPrefix.size(), hyphen - kPrefix.size()));
+    auto renamed = last_good.Rename(name, folder + "/" + name.substr(hyphen + 1));
+    if (renamed) {
+      ++moved;
+    } else {
+      LOG_WARN("last_good_move_failed", "error=\"{}\"", renamed.error().detail);
+    }
+  }
+  if (moved > 0)
+    LOG_INFO("last_good_moved", "files={} each site has a folder of its own now", moved);
 }
 
 }  // namespace genkan::control

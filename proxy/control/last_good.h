@@ -1,7 +1,8 @@
 // The certificates that were in service last, with their keys, in state_dir/last_good: a restart
-// whose files are broken starts from them. One file a certificate (0600 below 0700), named by site
-// and by where it was configured, so that another place in the configuration is not mistaken for a
-// renewal. Control thread; owned by the CertManager.
+// whose files are broken starts from them. A folder a site, in it one file a certificate (0600
+// below 0700): leaf, chain and key together, so that they change as one. Its name tells where it
+// was configured, so that another place in the configuration is not mistaken for a renewal. Control
+// thread; owned by the CertManager.
 #pragma once
 
 #include <deque>
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include "proxy/control/certificate_source.h"
+#include "proxy/control/private_folder.h"
 #include "proxy/control/state_dir.h"
 #include "proxy/event/timer.h"
 
@@ -19,6 +21,7 @@ class LastGood {
  public:
   LastGood(event::EventLoop& loop, StateDir& state);
 
+  // "site/file".
   static std::string NameOf(const std::string& site, const config::CertificateSource& source,
                             const std::string& certificate);
 
@@ -37,5 +40,8 @@ class LastGood {
   std::deque<std::pair<std::string, tls::BundlePtr>> waiting_;
   event::Timer soon_;
 };
+
+// Where an earlier genkan left all files in last_good itself: each goes to its site's folder.
+void MoveFlatLastGood(PrivateFolder& last_good);
 
 }  // namespace genkan::control

@@ -137,17 +137,6 @@ class Walk {
   bool is_roots_alone_ = true;
 };
 
-Status WriteAll(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return Fail(ErrorCode::kIo, "{}", std::strerror(errno));
-    bytes.remove_prefix(static_cast<size_t>(written));
-  }
-  if (fsync(fd) != 0) return Fail(ErrorCode::kIo, "{}", std::strerror(errno));
-  return {};
-}
-
 }  // namespace
 
 Result<net::Fd> OpenAsRoot(const std::string& path) {
@@ -183,65 +172,6 @@ bool IsRootsAlone(const std::string& directory) {
   Walk walk(directory);
   return walk.Go() && S_ISDIR(walk.info().st_mode) && walk.is_roots_alone() &&
          walk.info().st_uid == 0 && (walk.info().st_mode & 022) == 0;
-}
-
-// ---- a folder of root's own
-
-Result<net::Fd> RootFolder::Open(bool may_make) {
-  if (may_make && mkdir(path_.c_str(), 0700) != 0 && errno != EEXIST) return FailWith(path_, errno);
-  net::Fd fd(open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  struct stat info {};
-  if (!fd.is_open() || fstat(fd.get(), &info) != 0) return FailWith(path_, errno);
-  // One that a version without a keeper left behind, or that somebody put in ours' place: nobody
-  // else writes to it from here on. What is in it is held against the files as ever.
-  const bool is_ours = info.st_uid == geteuid() && (info.st_mode & 077) == 0;
-  if (!is_ours && (fchown(fd.get(), geteuid(), getegid()) != 0 || fchmod(fd.get(), 0700) != 0))
-    return FailWith(path_, errno);
-  return fd;
-}
-
-Result<std::string> RootFolder::Load(const std::string& name) {
-  auto folder = Open(false);
-  if (!folder && folder.error().code == ErrorCode::kNotFound) return std::string();
-  if (!folder) return PassOn(folder);
-  net::Fd fd(openat(folder->get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (!fd.is_open() && errno == ENOENT) return std::string();
-  struct stat info {};
-  if (!fd.is_open() || fstat(fd.get(), &info) != 0) return FailWith(path_ + "/" + name, errno);
-  if (!S_ISREG(info.st_mode) || info.st_nlink != 1)
-    return Fail(ErrorCode::kPermission, "{}/{}: not a file of ours", path_, name);
-  std::string bytes(kMaxBytes + 1, '\0');
-  size_t size = 0;
-  while (size < bytes.size()) {
-    const ssize_t got = read(fd.get(), bytes.data() + size, bytes.size() - size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return FailWith(path_ + "/" + name, errno);
-    if (got == 0) break;
-    size += static_cast<size_t>(got);
-  }
-  if (size > kMaxBytes) return Fail(ErrorCode::kTooLarge, "{}/{}: too large", path_, name);
-  bytes.resize(size);
-  return bytes;
-}
-
-Status RootFolder::Save(const std::string& name, std::string_view bytes) {
-  if (bytes.size() > kMaxBytes) return Fail(ErrorCode::kTooLarge, "{}: too large", name);
-  auto folder = Open(true);
-  if (!folder) return PassOn(folder);
-  const std::string temporary = name + ".new";
-  // Left over from a write that was cut.
-  unlinkat(folder->get(), temporary.c_str(), 0);
-  net::Fd fd(openat(folder->get(), temporary.c_str(),
-                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd.is_open()) return FailWith(path_ + "/" + temporary, errno);
-  auto written = WriteAll(fd.get(), bytes);
-  if (written && renameat(folder->get(), temporary.c_str(), folder->get(), name.c_str()) != 0)
-    written = Fail(ErrorCode::kIo, "{}", std::strerror(errno));
-  if (!written) {
-    unlinkat(folder->get(), temporary.c_str(), 0);
-    return PassOn(written, "{}/{}", path_, name);
-  }
-  return {};
 }
 
 }  // namespace genkan::control

@@ -19,21 +19,4 @@ Result<std::vector<std::string>> ListAsRoot(const std::string& directory);
 // to other writers.
 bool IsRootsAlone(const std::string& directory);
 
-// A folder of root's own (0700) inside a directory that may be another user's, and files (0600) in
-// it.
-class RootFolder {
- public:
-  explicit RootFolder(std::string path) : path_(std::move(path)) {}
-  // "" where there is none; at most 1 MiB.
-  Result<std::string> Load(const std::string& name);
-  // Atomically; the folder is made.
-  Status Save(const std::string& name, std::string_view bytes);
-
-  static constexpr size_t kMaxBytes = 1024 * 1024;
-
- private:
-  Result<net::Fd> Open(bool may_make);
-  std::string path_;
-};
-
 }  // namespace genkan::control

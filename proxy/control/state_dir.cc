@@ -10,10 +10,12 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include "proxy/base/check.h"
 #include "proxy/base/log.h"
 #include "proxy/base/text.h"
+#include "proxy/control/private_folder.h"
 
 namespace genkan::control {
 namespace {
@@ -75,22 +77,32 @@ Result<std::unique_ptr<StateDir>> StateDir::Open(const std::string& path, net::F
   return state;
 }
 
+StateDir::StateDir(std::string path)
+    : path_(std::move(path)), last_good_(std::make_unique<PrivateFolder>(path_ + "/last_good")) {
+  Delegate("last_good", *last_good_);
+}
+
+StateDir::~StateDir() = default;
+
 std::string StateDir::Load(std::string_view folder, std::string_view name) {
-  GENKAN_CHECK(IsPlainName(folder) && IsPlainName(name));
+  GENKAN_CHECK(IsPlainName(folder));
   auto key = fmt::format("{}/{}", folder, name);
   auto it = memory_.find(key);
   if (it != memory_.end()) return it->second;
   if (auto store = stores_.find(folder); store != stores_.end()) {
     auto bytes = store->second->Load(std::string(name));
     if (bytes) return *std::move(bytes);
-    LOG_WARN("state_read_failed", "path={}/{} error=\"{}\"", path_, key, bytes.error().detail);
+    // Once: there may be thousands of certificates.
+    if (!std::exchange(has_warned_of_reading_, true))
+      LOG_WARN("state_read_failed", "path={}/{} error=\"{}\"", path_, key, bytes.error().detail);
     return {};
   }
+  GENKAN_CHECK(IsPlainName(name));
   return ReadWhole(path_ + "/" + key);
 }
 
 void StateDir::Save(std::string_view folder, std::string_view name, std::string_view bytes) {
-  GENKAN_CHECK(IsPlainName(folder) && IsPlainName(name));
+  GENKAN_CHECK(IsPlainName(folder));
   memory_[fmt::format("{}/{}", folder, name)] = std::string(bytes);
   if (!is_writable_) return;
   auto store = stores_.find(folder);
@@ -106,6 +118,7 @@ void StateDir::Save(std::string_view folder, std::string_view name, std::string_
 
 Status StateDir::WriteFile(const std::string& folder, const std::string& name,
                            std::string_view bytes) {
+  GENKAN_CHECK(IsPlainName(name));
   std::string directory = folder.empty() ? path_ : path_ + "/" + folder;
   if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
     return Fail(ErrorCode::kIo, "{}: {}", directory, std::strerror(errno));

@@ -1,5 +1,6 @@
-// What genkan remembers: state_dir with VERSION, lock, and folders of small files that may all be deleted. Best effort:
-// where it cannot be written genkan warns and goes on in memory. Control thread.
+// What genkan remembers: state_dir with VERSION, lock, and folders of small files that may all be deleted but those of
+// last_good, which has a folder for each site and is nobody else's. Best effort: where it cannot be written genkan warns
+// and goes on in memory. Control thread.
 #pragma once
 
 #include <functional>
@@ -13,7 +14,7 @@
 
 namespace genkan::control {
 
-// A folder of it that somebody else keeps.
+// A folder of it that is kept in a way of its own. Names may be "folder/file".
 class FolderStore {
  public:
   virtual ~FolderStore() = default;
@@ -29,6 +30,8 @@ class StateDir {
   // `lock`: taken over from a process that handed over; closed where there is none.
   static Result<std::unique_ptr<StateDir>> Open(const std::string& path, net::Fd lock = {});
 
+  ~StateDir();
+
   // The file's bytes, "" where there is none. Memory first: what was saved is found even when the disk is full.
   std::string Load(std::string_view folder, std::string_view name);
   // Replaces the file atomically (0600, fsync, rename).
@@ -43,13 +46,14 @@ class StateDir {
   const std::string& path() const { return path_; }
 
  private:
-  explicit StateDir(std::string path) : path_(std::move(path)) {}
+  explicit StateDir(std::string path);
   Status WriteFile(const std::string& folder, const std::string& name, std::string_view bytes);
 
   std::string path_;
   bool is_writable_ = false;
-  bool has_warned_ = false;
+  bool has_warned_ = false, has_warned_of_reading_ = false;
   net::Fd lock_;
+  std::unique_ptr<FolderStore> last_good_;
   std::map<std::string, FolderStore*, std::less<>> stores_;
   std::map<std::string, std::string> memory_;  // "ocsp/ab12…" -> bytes
 };

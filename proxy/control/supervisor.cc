@@ -24,6 +24,7 @@
 #include "proxy/control/hand_over.h"
 #include "proxy/control/hook_runner.h"
 #include "proxy/control/keeper_process.h"
+#include "proxy/control/last_good.h"
 #include "proxy/control/listener_sockets.h"
 #include "proxy/control/module_files.h"
 #include "proxy/control/privileges.h"
@@ -278,7 +279,12 @@ Errors Supervisor::StartState() {
   auto state = StateDir::Open(state_path_, std::move(lock));
   if (!state) return {state.error().detail};
   state_dir_ = *std::move(state);
-  if (keeper_) state_dir_->Delegate("last_good", keeper_->last_good());
+  if (keeper_) {
+    state_dir_->Delegate("last_good", keeper_->last_good());
+  } else if (state_dir_->is_writable()) {
+    PrivateFolder last_good(state_path_ + "/last_good");
+    MoveFlatLastGood(last_good);
+  }
   return {};
 }
 

@@ -151,8 +151,8 @@ def test_a_restart_with_broken_files_starts_from_the_last_good(ca, origin, tmp_p
     first = ca.issue("a.test")
     lineage = Lineage(tmp_path, "a.test", first)
     with Genkan(tmp_path, config(ca, [("a.test", lineage.path)], origin)) as genkan:
-        kept = eventually(lambda: list((genkan.state_dir / "last_good").glob("*.pem")), what="it is kept")
-        assert [one.stat().st_mode & 0o777 for one in (kept[0].parent, *kept)] == [0o700, 0o600]
+        kept = eventually(lambda: list((genkan.state_dir / "last_good").glob("a.test/*.pem")), what="it is kept")
+        assert [one.stat().st_mode & 0o777 for one in (kept[0].parent.parent, kept[0].parent, *kept)] == [0o700, 0o700, 0o600]
         assert genkan.stop() == 0
         lineage.renew_with({"fullchain": "nothing of use\n", "privkey": ""})
         genkan.start()
@@ -172,7 +172,7 @@ def test_files_that_went_back_in_time_are_refused_at_a_start_until_forced(ca, or
     old, fresh = ca.issue("a.test", starts=-30, days=90), ca.issue("a.test")
     lineage = Lineage(tmp_path, "a.test", fresh)
     with Genkan(tmp_path, config(ca, [("a.test", lineage.path)], origin)) as genkan:
-        eventually(lambda: list((genkan.state_dir / "last_good").glob("*.pem")), what="it is kept")
+        eventually(lambda: list((genkan.state_dir / "last_good").glob("a.test/*.pem")), what="it is kept")
         assert genkan.stop() == 0
         lineage.renew(old)
         genkan.start()

@@ -163,7 +163,15 @@ TEST_F(KeeperTest, KeepsTheLastGoodCertificates) {
   ASSERT_EQ(stat((dir_ / "state/last_good/a").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 07777, 0600u);
   EXPECT_FALSE(client_->last_good().Save("../a", "x"));
-  EXPECT_FALSE(client_->last_good().Save("a", std::string(RootFolder::kMaxBytes + 1, 'x')));
+  EXPECT_FALSE(client_->last_good().Save("a", std::string(PrivateFolder::kMaxBytes + 1, 'x')));
+  ASSERT_TRUE(client_->last_good().Save("site/a", "three"));
+  EXPECT_EQ(client_->last_good().Load("site/a").value(), "three");
+  EXPECT_FALSE(client_->last_good().Save("site/../../b", "x"));
+}
+
+TEST_F(KeeperTest, TheFlatLayoutOfAnEarlierVersionIsPutInOrderBeforeItIsAskedFor) {
+  WriteFile(dir_ / "state/last_good/s_a.test-0123456789abcdef.pem", "kept");
+  EXPECT_EQ(client_->last_good().Load("a.test/0123456789abcdef.pem").value(), "kept");
 }
 
 TEST_F(KeeperTest, ALinkInTheLastGoodFolderLeadsNowhere) {

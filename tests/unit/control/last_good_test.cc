@@ -1,8 +1,10 @@
 #include "proxy/control/last_good.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "tests/support/eventually.h"
@@ -50,22 +52,22 @@ class LastGoodTest : public ::testing::Test {
 TEST_F(LastGoodTest, ItHoldsWhatWasSavedAndNothingElse) {
   const auto bundle = BundleOf({.names = {"a.test"}}), other = BundleOf({.names = {"a.test"}});
   auto state = OpenState();
-  ASSERT_TRUE(SaveAndWait(*state, "s_a", bundle));
+  ASSERT_TRUE(SaveAndWait(*state, "a/1.pem", bundle));
   LastGood last_good(loop_, *state);
 
-  EXPECT_TRUE(last_good.Holds("s_a", *bundle));
-  EXPECT_FALSE(last_good.Holds("s_a", *other));
-  EXPECT_FALSE(last_good.Holds("s_b", *bundle));
-  EXPECT_FALSE(last_good.Holds("s_b", *other));
+  EXPECT_TRUE(last_good.Holds("a/1.pem", *bundle));
+  EXPECT_FALSE(last_good.Holds("a/1.pem", *other));
+  EXPECT_FALSE(last_good.Holds("b/1.pem", *bundle));
+  EXPECT_FALSE(last_good.Holds("b/1.pem", *other));
 }
 
 TEST_F(LastGoodTest, WhatWasSavedComesBackWholeInAnotherProcess) {
   tls::BundlePtr bundle = BundleOf({.names = {"a.test"}});
-  ASSERT_TRUE(SaveAndWait(*OpenState(), "s_a.test.pem", bundle));
+  ASSERT_TRUE(SaveAndWait(*OpenState(), "a.test/1.pem", bundle));
 
   auto state = OpenState();
   LastGood last_good(loop_, *state);
-  auto found = last_good.Load("s_a.test.pem", ContextAt(std::chrono::system_clock::now()));
+  auto found = last_good.Load("a.test/1.pem", ContextAt(std::chrono::system_clock::now()));
 
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->bundle->leaf().sha256(), bundle->leaf().sha256());
@@ -76,32 +78,34 @@ TEST_F(LastGoodTest, WhatWasSavedComesBackWholeInAnotherProcess) {
 }
 
 TEST_F(LastGoodTest, FileIsForNobodyElse) {
-  ASSERT_TRUE(SaveAndWait(*OpenState(), "s_a.test.pem", BundleOf({.names = {"a.test"}})));
+  ASSERT_TRUE(SaveAndWait(*OpenState(), "a.test/1.pem", BundleOf({.names = {"a.test"}})));
 
   struct stat info {};
-  ASSERT_EQ(stat((folder_ / "last_good/s_a.test.pem").c_str(), &info), 0);
+  ASSERT_EQ(stat((folder_ / "last_good/a.test/1.pem").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
-  ASSERT_EQ(stat((folder_ / "last_good").c_str(), &info), 0);
-  EXPECT_EQ(info.st_mode & 0777, 0700u);
+  for (const char* folder : {"last_good", "last_good/a.test"}) {
+    ASSERT_EQ(stat((folder_ / folder).c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0700u) << folder;
+  }
 }
 
 TEST_F(LastGoodTest, ExpiredOneIsNoGood) {
   tls::BundlePtr bundle = BundleOf({.names = {"a.test"}});
   auto state = OpenState();
-  ASSERT_TRUE(SaveAndWait(*state, "s_a.test.pem", bundle));
+  ASSERT_TRUE(SaveAndWait(*state, "a.test/1.pem", bundle));
 
   LastGood last_good(loop_, *state);
-  EXPECT_FALSE(last_good.Load("s_a.test.pem", ContextAt(bundle->leaf().not_after())).has_value());
+  EXPECT_FALSE(last_good.Load("a.test/1.pem", ContextAt(bundle->leaf().not_after())).has_value());
 }
 
 TEST_F(LastGoodTest, NothingOrGarbageIsNoGood) {
   auto state = OpenState();
-  state->Save("last_good", "s_broken.pem", "-----BEGIN PRIVATE KEY-----\nMIIB");
+  state->Save("last_good", "a.test/broken.pem", "-----BEGIN PRIVATE KEY-----\nMIIB");
   LastGood last_good(loop_, *state);
   auto context = ContextAt(std::chrono::system_clock::now());
 
-  EXPECT_FALSE(last_good.Load("s_missing.pem", context).has_value());
-  EXPECT_FALSE(last_good.Load("s_broken.pem", context).has_value());
+  EXPECT_FALSE(last_good.Load("a.test/missing.pem", context).has_value());
+  EXPECT_FALSE(last_good.Load("a.test/broken.pem", context).has_value());
 }
 
 TEST(LastGoodName, TellsSitesAndPlacesApartAndIsAFileName) {
@@ -117,10 +121,37 @@ TEST(LastGoodName, TellsSitesAndPlacesApartAndIsAFileName) {
             LastGood::NameOf("a.test", here, "a.test/ecdsa.key"));
   for (const char* site : {"*.test", "*", "../../etc/passwd", ""}) {
     std::string name = LastGood::NameOf(site, here, "/x/y");
-    EXPECT_EQ(name.find('/'), std::string::npos) << name;
+    EXPECT_TRUE(IsFileOfFolder(name)) << name;
+    EXPECT_EQ(std::count(name.begin(), name.end(), '/'), 1) << name;
     EXPECT_EQ(name.find('*'), std::string::npos) << name;
-    EXPECT_NE(name.front(), '.') << name;
   }
+  EXPECT_THAT(LastGood::NameOf("a.test", here, "a.test"), ::testing::StartsWith("a.test/"));
+  EXPECT_THAT(LastGood::NameOf("*.test", here, "a.test"), ::testing::StartsWith("_.test/"));
+}
+
+TEST(LastGoodLayout, FilesOfTheFlatOneGoToTheirSitesFolders) {
+  genkan::testing::TempDir dir;
+  const std::string flat = dir / "last_good";
+  config::CertificateSource source;
+  source.path = "/etc/letsencrypt/live/a.test";
+  // As an earlier version named them: s_SITE-HASH.pem.
+  std::vector<std::string> names;
+  for (const char* site : {"a.test", "*.b-c.test", ""}) {
+    const std::string name = LastGood::NameOf(site, source, "x"),
+                      file = name.substr(name.find('/') + 1);
+    const std::string old = site[0] == '*' ? "_.b-c.test" : site;
+    genkan::testing::WriteFile(flat + "/s_" + old + "-" + file, name);
+    names.push_back(name);
+  }
+  for (const char* other : {"notes.txt", "s_short.pem", "s_a.test-0123456789abcdef.pem.new"})
+    genkan::testing::WriteFile(flat + "/" + other, "left alone");
+  PrivateFolder folder(flat);
+
+  MoveFlatLastGood(folder);
+  MoveFlatLastGood(folder);
+
+  for (const std::string& name : names) EXPECT_EQ(folder.Load(name).value(), name);
+  EXPECT_EQ(folder.Files().size(), 3u);
 }
 
 }  // namespace
