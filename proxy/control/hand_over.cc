@@ -86,6 +86,11 @@ class Inheritance::AdminOpener final : public SocketOpener {
     return sockets;
   }
 
+  Result<std::vector<net::Fd>> OpenMore(const std::string& address, uint16_t port,
+                                        size_t count) override {
+    return others_.OpenMore(address, port, count);
+  }
+
  private:
   SocketOpener& others_;
   std::map<std::string, net::Fd> sockets_;

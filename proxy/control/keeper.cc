@@ -13,10 +13,12 @@
 #include <filesystem>
 
 #include "proxy/base/log.h"
+#include "proxy/base/text.h"
 #include "proxy/control/keeper_log.h"
 #include "proxy/control/last_good.h"
 #include "proxy/control/root_files.h"
 #include "proxy/control/socket_opener.h"
+#include "proxy/net/acceptor.h"
 
 namespace genkan::control {
 namespace {
@@ -105,6 +107,9 @@ Keeper::Answer Keeper::Handle(KeeperMail& mail) {
       break;
     case KeeperOp::kListen:
       answer = Listen(text(0), asked.number);
+      break;
+    case KeeperOp::kListenMore:
+      answer = ListenMore(text(0), text(1), asked.number);
       break;
     case KeeperOp::kReload:
       answer = Reload();
@@ -270,6 +275,8 @@ Result<Keeper::Answer> Keeper::Listen(const std::string& text, uint64_t count) {
   if (!address->is_unix()) {
     auto sockets = OpenListenerSockets(*address, count, kListenerMode);
     if (!sockets) return PassOn(sockets);
+    if (auto local = net::Acceptor::LocalAddress(sockets->front().get()))
+      listening_.emplace(text, std::to_string(local->port()));
     answer.descriptors = *std::move(sockets);
     return answer;
   }
@@ -291,6 +298,21 @@ Result<Keeper::Answer> Keeper::Listen(const std::string& text, uint64_t count) {
   if (!sockets) return PassOn(sockets);
   if (is_roots && lchown(path.c_str(), settings_.uid, settings_.gid) != 0)
     LOG_WARN("chown_failed", "path={} error=\"{}\"", path, std::strerror(errno));
+  answer.descriptors = *std::move(sockets);
+  return answer;
+}
+
+Result<Keeper::Answer> Keeper::ListenMore(const std::string& text, const std::string& port,
+                                          uint64_t count) {
+  auto address = net::Address::Parse(text);
+  auto number = ParseDecimal(port);
+  if (!address || !number || count == 0 || count > kMaxSockets ||
+      !listening_.contains({text, port}) ||
+      !IsNamed([&](const KeeperRules& rules) { return rules.MayListen(*address); }))
+    return Refuse("listen", text + " " + port);
+  auto sockets = OpenMoreSockets(*address, static_cast<uint16_t>(*number), count);
+  if (!sockets) return PassOn(sockets);
+  Answer answer;
   answer.descriptors = *std::move(sockets);
   return answer;
 }

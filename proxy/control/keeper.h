@@ -10,7 +10,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "proxy/config/validate.h"
 #include "proxy/control/keeper_channel.h"
@@ -55,6 +57,7 @@ class Keeper {
   Result<Answer> Arm(uint64_t inotify, const std::string& path);
   Result<Answer> TakeInotify(KeeperMail& mail);
   Result<Answer> Listen(const std::string& address, uint64_t count);
+  Result<Answer> ListenMore(const std::string& address, const std::string& port, uint64_t count);
   Result<Answer> Reload();
   Result<Answer> SetLog(KeeperMail& mail);
   PrivateFolder& last_good();
@@ -77,6 +80,7 @@ class Keeper {
   Rules rules_, next_rules_;
   std::optional<config::Config> next_config_;
   std::map<uint64_t, net::Fd> inotifies_;
+  std::set<std::pair<std::string, std::string>> listening_;  // address as asked for, real port
   PrivateFolder last_good_;
   bool is_last_good_in_order_ = false;  // no files of an earlier version's layout
   KeeperHooks hooks_;

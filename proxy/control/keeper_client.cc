@@ -85,14 +85,22 @@ class KeeperClient::Sockets final : public SocketOpener {
   explicit Sockets(KeeperClient& keeper) : keeper_(keeper) {}
 
   Result<std::vector<net::Fd>> Open(const std::string& address, size_t count, unsigned) override {
-    auto answer = keeper_.Ask({KeeperOp::kListen, count, {address}});
+    return Ask(address, {KeeperOp::kListen, count, {address}});
+  }
+  Result<std::vector<net::Fd>> OpenMore(const std::string& address, uint16_t port,
+                                        size_t count) override {
+    return Ask(address, {KeeperOp::kListenMore, count, {address, std::to_string(port)}});
+  }
+
+ private:
+  Result<std::vector<net::Fd>> Ask(const std::string& address, KeeperMessage question) {
+    auto answer = keeper_.Ask(std::move(question));
     if (!answer) return PassOn(answer);
     if (answer->descriptors.empty())
       return Fail(ErrorCode::kInternal, "{}: the keeper gave no socket", address);
     return std::move(answer->descriptors);
   }
 
- private:
   KeeperClient& keeper_;
 };
 

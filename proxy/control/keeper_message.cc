@@ -28,7 +28,7 @@ std::optional<Number> Take(std::string_view& bytes) {
 bool IsKnown(uint16_t op) {
   return op <= static_cast<uint16_t>(KeeperOp::kError) ||
          (op >= static_cast<uint16_t>(KeeperOp::kReadFile) &&
-          op <= static_cast<uint16_t>(KeeperOp::kEndHandOver)) ||
+          op <= static_cast<uint16_t>(KeeperOp::kListenMore)) ||
          op == static_cast<uint16_t>(KeeperOp::kHookEnded);
 }
 

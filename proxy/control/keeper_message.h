@@ -35,6 +35,8 @@ enum class KeeperOp : uint16_t {
   kRunHook = 28,      // number: its id; see PackHook   -> nothing; then an event
   kHandOver = 29,     // a descriptor for the new process -> number: its id
   kEndHandOver = 30,  // number: a process's id
+  // Beside those that kListen gave. texts: address, its real port; number: sockets -> descriptors
+  kListenMore = 31,
   // Events of the keeper, on a socket of their own.
   kHookEnded = 64,  // number: its id; see PackOutcome, or an error's code and words
 };

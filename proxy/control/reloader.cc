@@ -52,7 +52,6 @@ config::OrErrors<Loaded> LoadSnapshot(config::Checked checked, const server::Sna
 
 std::vector<std::string> NeedRestart(const config::Config& before, const config::Config& now) {
   std::vector<std::string> keys;
-  if (before.workers != now.workers) keys.emplace_back("workers");
   if (before.user != now.user) keys.emplace_back("user");
   if (before.state_dir != now.state_dir || before.has_state_dir != now.has_state_dir)
     keys.emplace_back("state_dir");

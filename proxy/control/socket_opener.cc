@@ -13,6 +13,13 @@ class Direct final : public SocketOpener {
     if (!parsed) return PassOn(parsed);
     return OpenListenerSockets(*parsed, count, unix_mode);
   }
+
+  Result<std::vector<net::Fd>> OpenMore(const std::string& address, uint16_t port,
+                                        size_t count) override {
+    auto parsed = net::Address::Parse(address);
+    if (!parsed) return PassOn(parsed);
+    return OpenMoreSockets(*parsed, port, count);
+  }
 };
 
 }  // namespace
@@ -37,6 +44,19 @@ Result<std::vector<net::Fd>> OpenListenerSockets(const net::Address& wanted, siz
       if (!local) return PassOn(local);
       address.set_port(local->port());
     }
+    sockets.push_back(*std::move(socket));
+  }
+  return sockets;
+}
+
+Result<std::vector<net::Fd>> OpenMoreSockets(net::Address address, uint16_t port, size_t count) {
+  if (!address.is_ip())
+    return Fail(ErrorCode::kUnsupported, "{}: there can be only one", address.ToString());
+  address.set_port(port);
+  std::vector<net::Fd> sockets;
+  while (sockets.size() < count) {
+    auto socket = net::Acceptor::OpenListener(address);
+    if (!socket) return PassOn(socket);
     sockets.push_back(*std::move(socket));
   }
   return sockets;

@@ -153,6 +153,10 @@ void TrafficTotals::Add(const server::WorkerMetrics& metrics) {
   upstream_head_duration.Add(metrics.upstream_head_duration);
 }
 
+void TrafficTotals::ForgetPresent() {
+  connections_open = requests_open = snapshots_alive = loop_lag_micros = 0;
+}
+
 std::vector<UpstreamStatus> UpstreamStatusOf(const server::Snapshot& snapshot, MonotonicTime now) {
   std::vector<UpstreamStatus> list;
   for (const auto& cluster : snapshot.clusters) {
@@ -184,6 +188,7 @@ std::string StatusJson(const RunStatus& status) {
   json["configured"] = FormatIso8601(status.configured);
   json["generation"] = status.generation;
   json["workers"] = status.workers;
+  json["workers_leaving"] = status.workers_leaving;
   json["state_dir"] = status.state_dir;
   json["state_dir_writable"] = status.is_state_writable;
   json["listeners"] = Json::array();

@@ -37,6 +37,8 @@ struct TrafficTotals {
   uint64_t loop_lag_micros = 0;
   DurationTotals request_duration, upstream_head_duration;
   void Add(const server::WorkerMetrics& metrics);
+  // What is now, and not a sum: of a worker that is gone.
+  void ForgetPresent();
 };
 
 struct UpstreamServerStatus {
@@ -56,7 +58,7 @@ struct RunStatus {
   std::string version, state;  // "starting", "serving", "draining"
   WallTime now{}, started{}, configured{};
   uint64_t generation = 0;  // of the snapshot: 1, and one more with each reload
-  size_t workers = 0;
+  size_t workers = 0, workers_leaving = 0;
   std::string state_dir;
   bool is_state_writable = false;
   std::vector<ListenerStatus> listeners;

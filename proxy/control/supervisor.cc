@@ -2,16 +2,12 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <set>
 #include <thread>
 
 #include "proxy/base/log.h"
@@ -21,7 +17,6 @@
 #include "proxy/control/admin.h"
 #include "proxy/control/cert_manager.h"
 #include "proxy/control/fetcher.h"
-#include "proxy/control/hand_over.h"
 #include "proxy/control/hook_runner.h"
 #include "proxy/control/keeper_process.h"
 #include "proxy/control/last_good.h"
@@ -32,26 +27,31 @@
 #include "proxy/control/revocation_drill.h"
 #include "proxy/control/service_manager.h"
 #include "proxy/control/state_dir.h"
+#include "proxy/control/succession.h"
 #include "proxy/control/system_calls.h"
 #include "proxy/control/ticket_rotator.h"
 #include "proxy/control/version.h"
+#include "proxy/control/worker_team.h"
 #include "proxy/event/signal_watcher.h"
 #include "proxy/event/timer.h"
 #include "proxy/server/access_log.h"
-#include "proxy/server/worker.h"
 
 namespace genkan::control {
 namespace {
 
 using Errors = std::vector<std::string>;
 
-// A stop is waited for: a connection that rests has this long to bring a request that is on its way.
+// A stop is waited for: a connection that rests has this long for a request that is on its way.
 constexpr Millis kStopIdle{1'000};
 
 Status StartLogAs(const config::Log& log) {
   auto level = ParseLogLevel(log.level);
   if (!level) return PassOn(level);
   return StartLog({*level, log.output});
+}
+
+size_t WorkersOf(const config::Config& config) {
+  return config.workers != 0 ? config.workers : std::max(1u, std::thread::hardware_concurrency());
 }
 
 bool IsFile(const std::string& output) {
@@ -103,18 +103,21 @@ class Supervisor final : public AdminTarget {
   void WatchSignals();
   void BeginToServe();
 
-  void Publish(tls::CertStorePtr store, std::shared_ptr<const std::vector<std::string>> revoked);
   Errors ReloadKeeper();
   Errors TakeOver(server::SnapshotPtr snapshot, bool force);
   void OnHangUp();
   void OnStopSignal(const char* name);
   void ReopenLogs();
-  void HandOverSockets();
-  void OnSuccessorReady(pid_t pid);
   HandOver MakeHandOver() const;
+  void OnSuccessorReady(pid_t pid);
   void Stop(bool now);
   void BeginDrain(const server::DrainTimes& times);
-  bool AreWorkersAlive();
+  // Somebody else has the sockets: nothing waits for the end of what is under way, and a resting
+  // connection need not be closed on its client.
+  server::DrainTimes HandOverTimes() const {
+    const Millis longest = snapshot_->config->handover_timeout;
+    return {longest, longest, longest};
+  }
   FileAccess& files() { return keeper_ ? keeper_->files() : *direct_files_; }
   void TellKeeperOfLog();
 
@@ -127,7 +130,7 @@ class Supervisor final : public AdminTarget {
   std::unique_ptr<KeeperClient> keeper_;  // null: everything works directly
   const Program program_ = OwnProgram();
   std::unique_ptr<Inheritance> inheritance_;  // null: nobody handed over to us
-  std::unique_ptr<Successor> successor_;      // being started
+  std::unique_ptr<Succession> succession_;
   std::unique_ptr<server::AccessLog> access_log_;
   std::unique_ptr<event::BlockingPool> blocking_, fetching_;
   server::AddressLimiter addresses_;
@@ -136,7 +139,7 @@ class Supervisor final : public AdminTarget {
   std::unique_ptr<server::WorkerShared> shared_;
   server::SnapshotPtr snapshot_;
   ListenerSockets::PerWorker waiting_sockets_;  // until it serves
-  std::vector<std::unique_ptr<server::Worker>> workers_;
+  std::unique_ptr<WorkerTeam> workers_;
   const std::unique_ptr<FileAccess> direct_files_ = MakeDirectFileAccess();
   std::unique_ptr<Fetcher> fetcher_;
   std::unique_ptr<HookRunner> hooks_;
@@ -152,13 +155,6 @@ class Supervisor final : public AdminTarget {
 
   State state_ = State::kStarting;
   WallTime started_{}, configured_{};
-  // What was published last; held back while a snapshot that belongs to it is on its way.
-  tls::CertStorePtr store_;
-  std::shared_ptr<const std::vector<std::string>> revoked_;
-  bool holds_store_back_ = false;
-  size_t drained_workers_ = 0;
-  // Watchdog: how many workers answered the last question.
-  std::shared_ptr<std::atomic<size_t>> answers_;
 };
 
 Supervisor::~Supervisor() {
@@ -170,8 +166,7 @@ Supervisor::~Supervisor() {
   module_files_.reset();
   certificates_.reset();
   hooks_.reset();
-  for (auto& worker : workers_) worker->Stop();
-  workers_.clear();
+  workers_.reset();
   fetcher_.reset();
   fetching_.reset();
   blocking_.reset();
@@ -206,9 +201,7 @@ Errors Supervisor::Start() {
 
   service_manager_.TakeSockets();
   if (inheritance_) sockets_.Inherit(std::move(inheritance_->hand_over().listeners));
-  size_t workers =
-      config.workers != 0 ? config.workers : std::max(1u, std::thread::hardware_concurrency());
-  auto sockets = sockets_.Open(*snapshot_, workers);
+  auto sockets = sockets_.Open(*snapshot_, WorkersOf(config));
   if (!sockets) return sockets.error();
   waiting_sockets_ = *std::move(sockets);
   for (const std::string& address : service_manager_.UnusedSockets())
@@ -295,23 +288,20 @@ void Supervisor::StartWorkers() {
   fetching_ = std::make_unique<event::BlockingPool>(Fetcher::kMaxUnderWay);
   fetcher_ = std::make_unique<Fetcher>(loop_, *fetching_);
   shared_.reset(new server::WorkerShared{*blocking_, *access_log_, addresses_, SystemClock()});
-  for (uint32_t i = 0; i < waiting_sockets_.size(); ++i)
-    workers_.push_back(server::Worker::Make(i, *shared_));
+  workers_ = std::make_unique<WorkerTeam>(loop_, *shared_);
+  workers_->Start(waiting_sockets_.size());
 }
 
 Errors Supervisor::StartCertificates() {
   const config::Config& config = *snapshot_->config;
   tickets_ = std::make_unique<TicketRotator>(
-      loop_, files(),
-      [this](const tls::TicketKeysPtr& keys) {
-        for (auto& worker : workers_) worker->ApplyTicketKeys(keys);
-      },
+      loop_, files(), [this](const tls::TicketKeysPtr& keys) { workers_->ApplyTicketKeys(keys); },
       keeper_ ? keeper_->view() : event::DirectFileView());
   hooks_ = keeper_ ? keeper_->MakeHookRunner(loop_) : MakeDirectHookRunner(loop_);
   certificates_ = CertManager::Make(
       {loop_, *fetcher_, *blocking_, *hooks_, *state_dir_, files(), SystemClock(),
        [this](tls::CertStorePtr store, std::shared_ptr<const std::vector<std::string>> revoked) {
-         Publish(std::move(store), std::move(revoked));
+         workers_->ApplyCertStore(std::move(store), std::move(revoked));
        },
        keeper_ ? keeper_->view() : event::DirectFileView()});
   if (Errors errors = StartWatchers(); !errors.empty()) return errors;
@@ -323,9 +313,7 @@ Errors Supervisor::StartCertificates() {
   auto tickets = tickets_->Configure(config.tls.ticket_keys);
   if (!tickets) return {tickets.error().detail};
 
-  // Everything is read at once; whoever is told later that all is ready finds the workers running.
   certificates_->Apply(snapshot_, [this] { loop_.Post([this] { BeginToServe(); }); });
-  for (auto& worker : workers_) worker->Start();
   return {};
 }
 
@@ -361,15 +349,19 @@ void Supervisor::WatchSignals() {
   watch(SIGTERM, [this] { OnStopSignal("SIGTERM"); });
   watch(SIGQUIT, [this] { OnStopSignal("SIGQUIT"); });
   watch(SIGINT, [this] { OnStopSignal("SIGINT"); });
-  watch(SIGUSR2, [this] { HandOverSockets(); });
+  succession_ = std::make_unique<Succession>(Succession::Options{
+      loop_, keeper_.get(), program_, options_.may_hand_over, [this] { return MakeHandOver(); },
+      [this](pid_t pid) { OnSuccessorReady(pid); }});
+  watch(SIGUSR2, [this] {
+    LOG_INFO("signal", "name=SIGUSR2");
+    succession_->Begin(state_ == State::kServing);
+  });
 }
 
 void Supervisor::BeginToServe() {
   if (state_ != State::kStarting) return;
   state_ = State::kServing;
-  for (size_t i = 0; i < workers_.size(); ++i)
-    workers_[i]->ApplySnapshot(snapshot_, std::move(waiting_sockets_[i]));
-  waiting_sockets_.clear();
+  workers_->ApplySnapshot(snapshot_, std::exchange(waiting_sockets_, {}), HandOverTimes());
   module_files_->Apply(snapshot_);
   std::vector<ListenerStatus> listeners = sockets_.Addresses(*snapshot_);
   std::string addresses;
@@ -378,10 +370,10 @@ void Supervisor::BeginToServe() {
                              listener.tls ? "(tls)" : "");
   }
   LOG_INFO("ready", "listeners={} workers={} sites={} pid={} version={}", addresses,
-           workers_.size(), snapshot_->sites.size(), getpid(), Version());
+           workers_->size(), snapshot_->sites.size(), getpid(), Version());
   auto tell = [this] {
     service_manager_.Notify("READY=1");
-    service_manager_.StartWatchdog([this] { return AreWorkersAlive(); });
+    service_manager_.StartWatchdog([this] { return workers_->AreAlive(); });
   };
   if (!inheritance_) {
     tell();
@@ -395,14 +387,6 @@ void Supervisor::BeginToServe() {
 }
 
 // ---- while it runs
-
-void Supervisor::Publish(tls::CertStorePtr store,
-                         std::shared_ptr<const std::vector<std::string>> revoked) {
-  store_ = std::move(store);
-  revoked_ = std::move(revoked);
-  if (holds_store_back_) return;
-  for (auto& worker : workers_) worker->ApplyCertStore(store_, revoked_);
-}
 
 AdminTarget::ReloadResult Supervisor::Reload(bool force) {
   if (state_ == State::kStarting) return {false, {"it is still starting; try again in a moment"}};
@@ -461,7 +445,7 @@ Errors Supervisor::TakeOver(server::SnapshotPtr snapshot, bool force) {
   undo.push_back([&] { static_cast<void>(tickets_->Configure(before.tls.ticket_keys)); });
   if (auto tickets = tickets_->Configure(now.tls.ticket_keys); !tickets)
     return fail({tickets.error().detail});
-  auto sockets = sockets_.Open(*snapshot, workers_.size());
+  auto sockets = sockets_.Open(*snapshot, WorkersOf(now));
   if (!sockets) return fail(sockets.error());
 
   // From here on nothing fails.
@@ -469,18 +453,9 @@ Errors Supervisor::TakeOver(server::SnapshotPtr snapshot, bool force) {
   TellKeeperOfLog();
   configured_ = SystemClock().Wall();
   sockets_.Keep(*snapshot_);
-  holds_store_back_ = true;
+  workers_->HoldCertStore();
   certificates_->Apply(snapshot_, [] {});
-  holds_store_back_ = false;
-  for (size_t i = 0; i < workers_.size(); ++i) {
-    // The store's sites are the snapshot's: a worker takes both in one turn.
-    auto mine = std::make_shared<std::vector<server::ListenerSocket>>(std::move((*sockets)[i]));
-    workers_[i]->loop().Post([worker = workers_[i].get(), snapshot = snapshot_, store = store_,
-                              revoked = revoked_, mine] {
-      worker->ApplySnapshot(snapshot, std::move(*mine));
-      if (store != nullptr) worker->ApplyCertStore(store, revoked);
-    });
-  }
+  workers_->ApplySnapshot(snapshot_, *std::move(sockets), HandOverTimes());
   certificates_->ReadAgain(force);
   module_files_->Apply(snapshot_);
   auto listening = admin_->Listen(now.admin.listen);
@@ -519,7 +494,8 @@ RunStatus Supervisor::Status() {
   status.started = started_;
   status.configured = configured_;
   status.generation = snapshot_->generation;
-  status.workers = workers_.size();
+  status.workers = workers_->size();
+  status.workers_leaving = workers_->leaving();
   status.state_dir = state_dir_->path();
   status.is_state_writable = state_dir_->is_writable();
   status.listeners = sockets_.Addresses(*snapshot_);
@@ -528,62 +504,11 @@ RunStatus Supervisor::Status() {
     status.certificate_reads = certificates_->reads();
   }
   status.upstreams = UpstreamStatusOf(*snapshot_, SystemClock().Now());
-  for (const auto& worker : workers_) status.traffic.Add(worker->metrics());
+  status.traffic = workers_->traffic();
   return status;
 }
 
-bool Supervisor::AreWorkersAlive() {
-  bool are_alive = answers_ == nullptr || answers_->load() == workers_.size();
-  // One that is slow keeps its question: asking again would only add to its queue.
-  if (are_alive) {
-    answers_ = std::make_shared<std::atomic<size_t>>(0);
-    for (auto& worker : workers_)
-      worker->loop().Post([answers = answers_] { answers->fetch_add(1); });
-  } else {
-    LOG_WARN("worker_late", "answered={} workers={}", answers_->load(), workers_.size());
-  }
-  return are_alive;
-}
-
 // ---- the next process
-
-void Supervisor::HandOverSockets() {
-  LOG_INFO("signal", "name=SIGUSR2");
-  const char* why_not = !options_.may_hand_over ? "this command cannot be started twice"
-                        : getpid() == 1
-                            ? "as process 1 of a container it cannot be followed: the container "
-                              "would end with it; start a new container instead"
-                        : state_ != State::kServing ? "it does not serve"
-                        : successor_                ? "it is under way already"
-                                                    : nullptr;
-  if (why_not != nullptr) {
-    LOG_WARN("handover_refused", "reason=\"{}\"", why_not);
-    return;
-  }
-  auto successor = Successor::Start(
-      {loop_,
-       [this](int descriptor) {
-         return keeper_ ? keeper_->StartProgram(descriptor) : StartProgram(program_, descriptor);
-       },
-       [this](pid_t pid) {
-         if (keeper_) return keeper_->EndProgram(pid);
-         kill(pid, SIGKILL);
-         waitpid(pid, nullptr, 0);
-       },
-       [this](pid_t pid) { OnSuccessorReady(pid); },
-       [this](const std::string& reason) {
-         LOG_ERROR("handover_failed", "reason=\"{}\" this process goes on serving", reason);
-         loop_.Defer([this] { successor_.reset(); });
-       }},
-      MakeHandOver());
-  if (!successor) {
-    LOG_ERROR("handover_failed", "reason=\"{}\" this process goes on serving",
-              successor.error().detail);
-    return;
-  }
-  successor_ = *std::move(successor);
-  LOG_INFO("handover", "program={} pid={}", program_.path, successor_->pid());
-}
 
 HandOver Supervisor::MakeHandOver() const {
   auto copy = [](int fd) { return net::Fd(fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3)); };
@@ -606,9 +531,10 @@ void Supervisor::OnSuccessorReady(pid_t pid) {
   certificates_.reset();
   tickets_.reset();
   admin_->Leave();
-  const config::Config& config = *snapshot_->config;
-  // The new one has the sockets: nothing waits for our end, and a resting connection need not be closed on its client.
-  BeginDrain({config.handover_timeout, config.drain_timeout, config.handover_timeout});
+  // Its tunnels would keep an old binary for long.
+  server::DrainTimes times = HandOverTimes();
+  times.endless = snapshot_->config->drain_timeout;
+  BeginDrain(times);
 }
 
 // ---- stop
@@ -639,15 +565,10 @@ void Supervisor::BeginDrain(const server::DrainTimes& times) {
   state_ = State::kDraining;
   sockets_.Close();
   LOG_INFO("draining", "timeout_ms={}", times.deadline.count());
-  for (auto& worker : workers_) {
-    worker->Drain(times, [this] {
-      loop_.Post([this] {
-        if (++drained_workers_ < workers_.size()) return;
-        LOG_INFO("stopped", "drained=true");
-        loop_.Stop();
-      });
-    });
-  }
+  workers_->Drain(times, [this] {
+    LOG_INFO("stopped", "drained=true");
+    loop_.Stop();
+  });
 }
 
 }  // namespace

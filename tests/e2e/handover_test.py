@@ -14,8 +14,10 @@ from support.ca import Lineage
 from support.clients import curl, served_serial
 from support.eventually import eventually, run
 from support.genkan import Genkan, binary
+from support.load import Load
 from support.quick_origin import QuickOrigin
-from support.successive import Successive, change_over, config, is_alive
+from support.routed_origin import RoutedOrigin
+from support.successive import Successive, WebSocket, change_over, config, is_alive
 from support.wire import Connection, tls_context
 
 USERS = ["root", "nobody"] if os.getuid() == 0 else [None]
@@ -191,3 +193,32 @@ def test_the_service_manager_is_told_who_is_main(ca, folder, lineage, origin):
 @pytest.mark.parametrize("user", USERS[-1:])
 def test_reloads_and_hand_overs_under_load_fail_no_request(ca, folder, lineage, user):
     change_over(ca, folder, lineage, user, reloads=6, hand_overs=2, pause=0.2)
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_reload_changes_the_number_of_workers_under_load(ca, folder, lineage, user):
+    def text(workers):
+        return f"workers = {workers}\n" + config(lineage, origin.url, user) + \
+            f'[[site.route]]\npath = "/ws"\nupstream = "{chatty.url}"\n'
+    with QuickOrigin() as origin, RoutedOrigin() as chatty:
+        with Genkan(folder, text(3)) as genkan:
+            talk = WebSocket(genkan, tls_context(ca.root))
+            with Load(genkan.tls_port, "a.test", ca.root, expect=QuickOrigin.BODY, keep=6, keep_rate=100, new=4,
+                      new_rate=30) as load:
+                for workers in (1, 4, 2):
+                    genkan.write_config(text(workers))
+                    done = genkan.reload()
+                    assert done.returncode == 0, done.stderr
+                    assert genkan.status()["workers"] == workers
+                    assert talk.echoes(b"%d workers" % workers)
+                    # What the new ones and those that stay accept is served.
+                    for _ in range(12):
+                        curl(genkan, "a.test", ca=ca.root, check=True)
+                report = load.stop()
+            talk.close()
+            print(report.summary())
+            assert report.failures == [], report.summary()
+            # Kept connections were told to close, and nothing else holds those that are too many.
+            eventually(lambda: genkan.status()["workers_leaving"] == 0, longest=40, what="the end of those too many")
+            assert "taken at the next start" not in genkan.log()
+            assert genkan.stop() == 0

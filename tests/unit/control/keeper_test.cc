@@ -130,6 +130,25 @@ TEST_F(KeeperTest, OpensManySocketsOfOnePort) {
   EXPECT_NE(first->port(), 0);
 }
 
+TEST_F(KeeperTest, OpensMoreSocketsBesideItsOwnAlone) {
+  auto first = client_->sockets().Open("127.0.0.1:0", 1, 0666);
+  ASSERT_TRUE(first);
+  const uint16_t port = net::Acceptor::LocalAddress(first->front().get())->port();
+  auto more = client_->sockets().OpenMore("127.0.0.1:0", port, 2);
+  ASSERT_TRUE(more) << more.error().detail;
+  ASSERT_EQ(more->size(), 2u);
+  EXPECT_EQ(net::Acceptor::LocalAddress(more->back().get())->port(), port);
+  EXPECT_FALSE(client_->sockets().OpenMore("127.0.0.1:0", port ^ 1, 1)) << "a port it has not";
+  EXPECT_FALSE(client_->sockets().OpenMore("127.0.0.2:0", port, 1)) << "an address it has not";
+  {
+    std::lock_guard lock(mutex_);
+    text_ = Text("127.0.0.2:0");
+  }
+  ASSERT_TRUE(client_->Reload());
+  client_->Commit();
+  EXPECT_FALSE(client_->sockets().OpenMore("127.0.0.1:0", port, 1)) << "no longer configured";
+}
+
 TEST_F(KeeperTest, AddsWatchesToOurDescriptor) {
   net::Fd inotify(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   auto steps = client_->view().Arm(dir_ / "live/a.test", inotify.get());

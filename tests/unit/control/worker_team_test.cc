@@ -1,0 +1,89 @@
+// A team of real workers without listeners.
+#include "proxy/control/worker_team.h"
+
+#include <gtest/gtest.h>
+
+#include "proxy/config/validate.h"
+#include "tests/support/eventually.h"
+
+namespace genkan::control {
+namespace {
+
+using genkan::testing::Eventually;
+
+constexpr server::DrainTimes kLong{Millis(60'000), Millis(60'000), Millis(60'000)};
+
+class WorkerTeamTest : public ::testing::Test {
+ protected:
+  server::SnapshotPtr MakeSnapshot() {
+    auto checked = config::LoadConfigText(
+        "[[site]]\nnames = [\"a.test\"]\nupstream = \"http://127.0.0.1:1\"\n"
+        "[[listener]]\naddress = \"127.0.0.1:0\"\n",
+        "genkan.toml");
+    return *server::BuildSnapshot(std::make_shared<config::Config>(std::move(checked->config)),
+                                  [](std::string_view) { return nullptr; }, nullptr);
+  }
+
+  void Change(size_t workers) {
+    team_.ApplySnapshot(MakeSnapshot(), WorkerTeam::Sockets(workers), kLong);
+  }
+
+  event::EventLoop loop_;
+  event::BlockingPool blocking_;
+  std::unique_ptr<server::AccessLog> access_log_ = *server::AccessLog::Open("off", "combined");
+  server::AddressLimiter addresses_;
+  server::WorkerShared shared_{blocking_, *access_log_, addresses_, SystemClock()};
+  WorkerTeam team_{loop_, shared_};
+};
+
+TEST_F(WorkerTeamTest, GrowsAndShrinksAndThoseThatAreTooManyGo) {
+  team_.Start(1);
+  Change(1);
+  EXPECT_EQ(team_.size(), 1u);
+  Change(3);
+  EXPECT_EQ(team_.size(), 3u);
+  Change(1);
+  EXPECT_EQ(team_.size(), 1u);
+  // Those that leave and those that come do not get into each other's way.
+  Change(2);
+  EXPECT_EQ(team_.size(), 2u);
+  EXPECT_TRUE(Eventually(loop_, [&] { return team_.leaving() == 0; }));
+  EXPECT_EQ(team_.size(), 2u);
+}
+
+TEST_F(WorkerTeamTest, TheWatchdogHasItsAnswersOverAChange) {
+  team_.Start(3);
+  Change(3);
+  EXPECT_TRUE(team_.AreAlive());
+  Change(1);
+  EXPECT_TRUE(Eventually(loop_, [&] { return team_.leaving() == 0; }));
+  EXPECT_TRUE(Eventually(loop_, [&] { return team_.AreAlive(); }));
+  EXPECT_TRUE(Eventually(loop_, [&] { return team_.AreAlive(); }));
+}
+
+TEST_F(WorkerTeamTest, ADrainWaitsForThoseThatLeaveToo) {
+  team_.Start(3);
+  Change(3);
+  Change(2);
+  int drained = 0;
+  team_.Drain(kLong, [&] { ++drained; });
+  EXPECT_TRUE(Eventually(loop_, [&] { return drained > 0; }));
+  for (int i = 0; i < 5; ++i) loop_.RunOnce(false);
+  EXPECT_EQ(drained, 1);
+}
+
+TEST(TrafficTotals, OfAWorkerThatIsGoneTheSumsStay) {
+  server::WorkerMetrics metrics;
+  metrics.requests_h1.Add(3);
+  metrics.connections_open.Add(2);
+  metrics.loop_lag_micros.Set(9);
+  TrafficTotals totals;
+  totals.Add(metrics);
+  totals.ForgetPresent();
+  EXPECT_EQ(totals.requests_h1, 3u);
+  EXPECT_EQ(totals.connections_open, 0u);
+  EXPECT_EQ(totals.loop_lag_micros, 0u);
+}
+
+}  // namespace
+}  // namespace genkan::control
