@@ -200,7 +200,8 @@ class AriWatch final : public CertificateWatcher {
                  const std::string& url, const std::string& why, std::optional<Millis> wanted) {
     Millis delay = std::min(kLongestRetry, kFirstRetry * (1 << std::min(entry.failures, 9u)));
     if (wanted) delay = std::clamp(*wanted, kLeastPoll, kLongestPoll);
-    const LogLevel level = troubles_.IsNews(certificate.sha256_hex, url, why, env.now())
+    // By the authority, not by the address, which is each certificate's own.
+    const LogLevel level = troubles_.IsNews(certificate.sha256_hex, entry.directory, why, env.now())
                                ? LogLevel::kWarn
                                : LogLevel::kDebug;
     GENKAN_LOG(level, "ari_failed", "certificate={} url={} error=\"{}\" retry_s={}",

@@ -37,10 +37,20 @@ class CertLeaves::Env final : public CertificateEnv {
 
   void Fetch(FetchRequest request, std::function<void(Result<FetchResponse>)> done) override {
     std::weak_ptr<bool> alive = leaves_.alive_;
-    leaves_.options_.fetcher.Fetch(std::move(request),
-                                   [alive, done = std::move(done)](Result<FetchResponse> response) {
-                                     if (alive.lock()) done(std::move(response));
-                                   });
+    std::string address = request.url + ": ";
+    leaves_.options_.fetcher.Fetch(
+        std::move(request), [alive, address = std::move(address),
+                             done = std::move(done)](Result<FetchResponse> response) {
+          if (!alive.lock()) return;
+          // Without the address, which a GET and ARI make another for each certificate: one cause
+          // is one line, however many meet it.
+          if (!response && response.error().detail.starts_with(address)) {
+            Error error = response.error();
+            error.detail.erase(0, address.size());
+            response = tl::unexpected<Error>(std::move(error));
+          }
+          done(std::move(response));
+        });
   }
 
   std::string LoadState(std::string_view folder, std::string_view name) override {
@@ -95,6 +105,7 @@ class CertLeaves::Env final : public CertificateEnv {
       staple = std::make_shared<const tls::Staple>(std::move(answer->staple));
     }
     leaf->staple = std::move(staple);
+    leaf->stapled_by = watcher_;
     leaves_.options_.on_change();
   }
 
@@ -134,7 +145,7 @@ class CertLeaves::Env final : public CertificateEnv {
     Leaf* leaf = leaves_.Find(certificate.sha256_hex);
     if (leaf == nullptr) return;
     const std::string source = report.source;
-    leaf->reports[source] = std::move(report);
+    leaf->reports[source] = {watcher_, std::move(report)};
     leaves_.options_.on_change();
   }
 
@@ -168,7 +179,7 @@ void CertLeaves::Env::OnTimer(const std::string& sha256_hex) {
   if (Leaf* leaf = leaves_.Find(sha256_hex)) {
     // A copy: the hook may end in the leaf's going.
     CertificateView view = leaf->view;
-    leaves_.slots_[watcher_]->watcher->OnTimer(*this, view);
+    leaves_.slots_.at(watcher_)->watcher->OnTimer(*this, view);
   }
 }
 
@@ -201,9 +212,22 @@ void CertLeaves::Release(size_t watcher, const std::string& sha256_hex) {
   if (leaf->unreleased.empty()) options_.on_change();
 }
 
-void CertLeaves::AddWatcher(std::unique_ptr<CertificateWatcher> watcher) {
-  slots_.push_back(std::make_unique<Slot>(*this, slots_.size(), std::move(watcher)));
-  for (auto& [sha, leaf] : leaves_) Tell(*slots_.back(), leaf);
+size_t CertLeaves::AddWatcher(std::unique_ptr<CertificateWatcher> watcher) {
+  const size_t number = next_slot_++;
+  Slot& slot = *(slots_[number] = std::make_unique<Slot>(*this, number, std::move(watcher)));
+  for (auto& [sha, leaf] : leaves_) Tell(slot, leaf);
+  return number;
+}
+
+void CertLeaves::RemoveWatcher(size_t number) {
+  for (auto& [sha, leaf] : leaves_) {
+    leaf.timers.erase(number);
+    leaf.unreleased.erase(number);
+    std::erase_if(leaf.reports, [&](const auto& item) { return item.second.by == number; });
+    if (leaf.stapled_by == number) leaf.staple = nullptr;
+  }
+  slots_.erase(number);
+  options_.on_change();
 }
 
 void CertLeaves::Watch(CertificateView view) {
@@ -214,7 +238,7 @@ void CertLeaves::Watch(CertificateView view) {
     return;
   }
   found->second.view = std::move(view);
-  for (auto& slot : slots_) Tell(*slot, found->second);
+  for (auto& [number, slot] : slots_) Tell(*slot, found->second);
 }
 
 void CertLeaves::Keep(const std::set<std::string>& sha256_hex) {
@@ -224,14 +248,29 @@ void CertLeaves::Keep(const std::set<std::string>& sha256_hex) {
       continue;
     }
     auto gone = leaves_.extract(it++);
-    for (auto& slot : slots_) slot->watcher->OnGone(slot->env, gone.key());
+    for (auto& [number, slot] : slots_) slot->watcher->OnGone(slot->env, gone.key());
   }
 }
 
 void CertLeaves::Refresh() {
   for (auto& [sha, leaf] : leaves_) {
-    for (auto& slot : slots_) slot->watcher->OnRefresh(slot->env, leaf.view);
+    for (auto& [number, slot] : slots_) slot->watcher->OnRefresh(slot->env, leaf.view);
   }
+}
+
+size_t CertLeaves::SweepState(WallTime before) {
+  size_t removed = 0;
+  // The watchers' folders, by the leaf's hash.
+  for (std::string_view folder : {"ocsp", "ari"}) {
+    removed += options_.state.Sweep(
+        folder, [this](std::string_view hash) { return leaves_.contains(hash); }, before);
+  }
+  std::set<std::string> urls;
+  for (const auto& [sha, leaf] : leaves_)
+    urls.insert(leaf.view.crl_urls.begin(), leaf.view.crl_urls.end());
+  const auto lists = crls_.Keep(urls);
+  return removed + options_.state.Sweep(
+                       "crl", [&](std::string_view hash) { return lists.contains(hash); }, before);
 }
 
 bool CertLeaves::IsReleased(const std::string& sha256_hex) const {
@@ -255,7 +294,8 @@ LeafState CertLeaves::StateOf(const std::string& sha256_hex) const {
     return word == "revoked" ? 3 : word == "good" ? 2 : word == "unknown" ? 1 : 0;
   };
   int best = 0;
-  for (const auto& [source, report] : found->second.reports) {
+  for (const auto& [source, said] : found->second.reports) {
+    const StateReport& report = said.what;
     if (report.state == "renew" || report.state == "overdue") {
       state.must_renew = true;
       state.is_overdue = report.state == "overdue";

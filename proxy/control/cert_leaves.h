@@ -53,14 +53,20 @@ class CertLeaves {
   void SetAriAuthorities(std::vector<config::AriAuthority> authorities) {
     authorities_ = std::move(authorities);
   }
-  // Also tells it of the leaves that are there already.
-  void AddWatcher(std::unique_ptr<CertificateWatcher> watcher);
+  // Also tells it of the leaves that are there already. Returns its number.
+  size_t AddWatcher(std::unique_ptr<CertificateWatcher> watcher);
+  // Its staples, states and timers go with it, and it holds nothing back any more. Not from within
+  // a hook of a watcher.
+  void RemoveWatcher(size_t number);
   // Begins to watch; nothing where the leaf is watched already. A staple from the disk is attached
   // before this returns.
   void Watch(CertificateView view);
   // Only these go on (SHA-256 in hex).
   void Keep(const std::set<std::string>& sha256_hex);
   void Refresh();
+  // Removes what state_dir remembers of other leaves, and of lists that none of these names, unless
+  // it was written after `before`. Returns how many files went.
+  size_t SweepState(WallTime before);
 
   // Every watcher has let it go on.
   bool IsReleased(const std::string& sha256_hex) const;
@@ -76,8 +82,13 @@ class CertLeaves {
     CertificateView view;
     std::set<size_t> unreleased;  // watchers that still hold it back
     std::shared_ptr<const tls::Staple> staple;
-    std::map<std::string, StateReport, std::less<>> reports;  // by source
-    std::map<size_t, std::unique_ptr<event::Timer>> timers;   // by watcher
+    size_t stapled_by = 0;
+    struct Report {
+      size_t by = 0;
+      StateReport what;
+    };
+    std::map<std::string, Report, std::less<>> reports;      // by source
+    std::map<size_t, std::unique_ptr<event::Timer>> timers;  // by watcher
   };
 
   Leaf* Find(std::string_view sha256_hex);
@@ -90,7 +101,8 @@ class CertLeaves {
   std::vector<config::AriAuthority> authorities_;
   std::map<std::string, Leaf, std::less<>> leaves_;
   CrlStore crls_;
-  std::vector<std::unique_ptr<Slot>> slots_;  // gone before the leaves are
+  std::map<size_t, std::unique_ptr<Slot>> slots_;  // by number; gone before the leaves are
+  size_t next_slot_ = 0;
 };
 
 }  // namespace genkan::control

@@ -20,6 +20,8 @@ namespace {
 
 constexpr Millis kHour{3'600'000};
 constexpr int kHoursOfDay = 24;
+// Of what state_dir remembers of others than those in service, where some of them are in trouble.
+constexpr auto kUnusedStateLife = std::chrono::hours(24 * 30);
 
 // Wires the reader, the swapper and the publisher, and tells what a person should know.
 class Manager final : public CertManager {
@@ -28,7 +30,10 @@ class Manager final : public CertManager {
   ~Manager() override { alive_.reset(); }
 
   void Apply(server::SnapshotPtr snapshot, std::function<void()> ready) override;
-  void AddWatcher(std::unique_ptr<CertificateWatcher> watcher) override;
+  size_t AddWatcher(std::unique_ptr<CertificateWatcher> watcher) override {
+    return leaves_.AddWatcher(std::move(watcher));
+  }
+  void RemoveWatcher(size_t number) override { leaves_.RemoveWatcher(number); }
   void ReadAgain(bool force) override;
   void Refresh() override { leaves_.Refresh(); }
   std::vector<CertificateStatus> Status() const override;
@@ -37,6 +42,8 @@ class Manager final : public CertManager {
     return drill_.Start(*snapshot_, site);
   }
   const DrillReport& Drill() const override { return drill_.report(); }
+  const BarredLeaves& Barred() const override { return publisher_.barred(); }
+  void RestoreBarred(BarredLeaves barred) override { publisher_.Restore(std::move(barred)); }
   uint64_t reads() const override { return reader_.reads(); }
 
  private:
@@ -47,6 +54,8 @@ class Manager final : public CertManager {
   void ScheduleUpdate();
   void Update();
   void KeepLeaves();
+  bool IsAllWell() const;
+  void SweepState(WallTime before);
   bool IsReadyAwaited() const;
   void CallReady();
   std::vector<std::string> UncoveredBy(const CertEntry& entry) const;
@@ -71,6 +80,7 @@ class Manager final : public CertManager {
   std::function<void()> ready_;
   MonotonicTime next_hour_{};
   int hours_ = 0;
+  bool is_sweep_wanted_ = false;  // at a start and a reload, and once a day
 
   CertLeaves leaves_;
   RevocationReaction reaction_;
@@ -92,8 +102,9 @@ Manager::Manager(CertManagerOptions options)
       prover_({options_.loop, &options_.pool, options_.state, options_.clock,
                [this](const std::string& fingerprint, const tls::Rehearsed& rehearsed) {
                  // An update looks at every certificate: not once for each of thousands.
-                 if (swapper_.TakeProof(sources_, fingerprint, rehearsed, reader_.context()))
-                   ScheduleUpdate();
+                 const bool has_changed =
+                     swapper_.TakeProof(sources_, fingerprint, rehearsed, reader_.context());
+                 if (has_changed || (is_sweep_wanted_ && prover_.IsIdle())) ScheduleUpdate();
                },
                [this] { return ProvedBundles(); }}),
       swapper_({options_.loop, options_.clock, leaves_, options_.state, prover_,
@@ -108,10 +119,6 @@ Manager::Manager(CertManagerOptions options)
       wait_(options_.loop, [this] { CallReady(); }),
       tick_(options_.loop, [this] { Tick(); }) {}
 
-void Manager::AddWatcher(std::unique_ptr<CertificateWatcher> watcher) {
-  leaves_.AddWatcher(std::move(watcher));
-}
-
 void Manager::Apply(server::SnapshotPtr snapshot, std::function<void()> ready) {
   const bool is_first = !snapshot_;
   snapshot_ = std::move(snapshot);
@@ -124,6 +131,7 @@ void Manager::Apply(server::SnapshotPtr snapshot, std::function<void()> ready) {
   }
   prover_.Load(reader_.context());
   publisher_.Renew();
+  is_sweep_wanted_ = true;
   Update();
   if (is_first) {
     ready_ = std::move(ready);
@@ -214,6 +222,7 @@ void Manager::Update() {
   });
   publisher_.Publish(*snapshot_);
   for (CertEntry* entry : swapper_.TakeFresh()) LogFindings(*entry, Telling::kAll);
+  if (is_sweep_wanted_ && IsAllWell()) SweepState(WallTime::max());
   StartTick();
   // What was reported meanwhile has been looked at, except by whoever waits for the start.
   if (ready_ && !IsReadyAwaited()) CallReady();
@@ -227,6 +236,23 @@ void Manager::KeepLeaves() {
   });
   leaves_.Keep(kept);
   reaction_.Keep(kept);
+}
+
+// What is configured serves, from its own files: then nobody will want anything else back soon.
+bool Manager::IsAllWell() const {
+  return std::all_of(sources_.begin(), sources_.end(), [](const auto& source) {
+    return !source->entries.empty() && !source->needs_reading &&
+           std::all_of(source->entries.begin(), source->entries.end(), [](const auto& entry) {
+             return entry->in_service && entry->is_proved && !entry->pending &&
+                    entry->refusal.empty();
+           });
+  });
+}
+
+void Manager::SweepState(WallTime before) {
+  is_sweep_wanted_ = false;
+  if (const size_t removed = leaves_.SweepState(before); removed != 0)
+    LOG_INFO("state_swept", "files={} of certificates and lists that are not in use", removed);
 }
 
 bool Manager::IsReadyAwaited() const {
@@ -311,6 +337,11 @@ void Manager::Tick() {
   const bool is_hourly = options_.loop.now() >= next_hour_;
   const bool is_daily = is_hourly && ++hours_ % kHoursOfDay == 0;
   if (is_hourly) next_hour_ = options_.loop.now() + kHour;
+  if (is_daily) {
+    // Not all was well for a day: what nobody has touched for long goes all the same.
+    if (is_sweep_wanted_) SweepState(now - kUnusedStateLife);
+    is_sweep_wanted_ = true;
+  }
   ForEachEntry(sources_, [&](const CertSource&, CertEntry& entry) {
     if (is_daily) return LogFindings(entry, Telling::kAll);
     if (is_hourly) LogFindings(entry, Telling::kHourly);

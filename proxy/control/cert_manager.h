@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "proxy/control/barred_leaves.h"
 #include "proxy/control/certificate_source.h"
 #include "proxy/control/fetcher.h"
 #include "proxy/control/hook_runner.h"
@@ -85,12 +86,14 @@ class CertManager {
   static std::unique_ptr<CertManager> Make(CertManagerOptions options);
   virtual ~CertManager() = default;
 
-  // The certificates of this snapshot's sites; those that stay go on with their state. `watchers`:
-  // the certificate modules, made once. At the first call everything is read at once and published,
+  // The certificates of this snapshot's sites; those that stay go on with their state. At the first call everything is read at once and published,
   // before this returns; `ready` is called when every first staple is there or
   // `first_response_wait` has passed (at once where none is to be waited for).
   virtual void Apply(server::SnapshotPtr snapshot, std::function<void()> ready) = 0;
-  virtual void AddWatcher(std::unique_ptr<CertificateWatcher> watcher) = 0;
+  // Returns its number.
+  virtual size_t AddWatcher(std::unique_ptr<CertificateWatcher> watcher) = 0;
+  // What it said of certificates is taken back.
+  virtual void RemoveWatcher(size_t number) = 0;
   // SIGHUP, `genkan reload`: read all files now. force: take what parses, matches and is not
   // expired.
   virtual void ReadAgain(bool force) = 0;
@@ -100,6 +103,10 @@ class CertManager {
   // `genkan drill revocation`; the report fills up behind it.
   virtual genkan::Status StartDrill(const std::string& site) = 0;
   virtual const DrillReport& Drill() const = 0;
+  // Leaves whose sessions may not resume: for the next process, and those of the one before (before
+  // the first Apply).
+  virtual const BarredLeaves& Barred() const = 0;
+  virtual void RestoreBarred(BarredLeaves barred) = 0;
   // How many entries of `certificates` have been read, each time counted.
   virtual uint64_t reads() const = 0;
 };

@@ -42,6 +42,8 @@ class CertProver {
   void MarkProved(const std::string& fingerprint);
   // The answer comes by on_result.
   void Prove(tls::BundlePtr bundle, tls::TlsPolicy policy, std::string server_name);
+  // All that was asked for has been answered.
+  bool IsIdle() const { return !is_busy_ && waiting_.empty(); }
   // Writes what is to be kept, soon.
   void SaveSoon();
 

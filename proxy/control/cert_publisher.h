@@ -4,13 +4,13 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "proxy/control/barred_leaves.h"
 #include "proxy/control/cert_entry.h"
 #include "proxy/server/snapshot.h"
 #include "proxy/tls/cert_store.h"
@@ -35,6 +35,9 @@ class CertPublisher {
   void Renew() { was_published_ = false; }
   // Sessions of this leaf (SHA-256, 32 bytes) do not resume while a ticket of it may live.
   void Bar(const std::string& sha256);
+  // For a hand-over: what is barred, and what was by the process before, to be published next.
+  const BarredLeaves& barred() const { return barred_; }
+  void Restore(BarredLeaves barred) { barred_.merge(std::move(barred)); }
 
  private:
   void ChooseStandby(const server::Snapshot& snapshot);
@@ -46,7 +49,7 @@ class CertPublisher {
   Options options_;
   bool was_published_ = false;
   std::vector<std::pair<uint32_t, tls::BundlePtr>> published_;
-  std::map<std::string, WallTime> barred_;  // SHA-256 -> until when a ticket of it may live
+  BarredLeaves barred_;
   std::set<std::string> published_barred_;
 };
 

@@ -63,6 +63,11 @@ void CertReader::LoadTrust(const config::Certificates& wanted) {
       SetTrust(roots ? *std::move(roots) : context_.roots, wanted.trust_profiles, context_);
   if (!set)
     LOG_ERROR("trust_profiles", "error=\"{}\" going on without a proof", set.error().detail);
+  // A private authority may also be behind what is asked over https (a hook, ARI).
+  options_.fetcher.SetRoots(
+      wanted.trust_store == "system"
+          ? nullptr
+          : std::make_shared<const std::vector<tls::CertificatePtr>>(context_.roots));
   trust_store_ = wanted.trust_store;
   trust_profiles_ = wanted.trust_profiles;
 }

@@ -188,6 +188,16 @@ void CrlStore::Check(const CertificateView& certificate, const std::string& url,
   });
 }
 
+std::set<std::string, std::less<>> CrlStore::Keep(const std::set<std::string>& urls) {
+  std::erase_if(lists_, [&](const auto& item) {
+    return !item.second->is_busy && !urls.contains(item.first);
+  });
+  std::set<std::string, std::less<>> names;
+  for (const std::string& url : urls) names.insert(tls::Sha256Hex(url));
+  for (const auto& [url, list] : lists_) names.insert(list->name);
+  return names;
+}
+
 void CrlStore::Start(List& list) {
   const WallTime now = options_.clock.Wall();
   const bool is_due = !list.file || now >= list.due;

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,9 @@ class CrlStore {
   // from that one.
   void Check(const CertificateView& certificate, const std::string& url, bool is_refresh,
              Done done);
+  // Forgets the lists of other URLs than these, but those that are asked for just now. Returns the
+  // names of the files of all that are left.
+  std::set<std::string, std::less<>> Keep(const std::set<std::string>& urls);
 
  private:
   struct Asker {

@@ -11,6 +11,7 @@
 
 #include "proxy/base/text.h"
 #include "proxy/net/address.h"
+#include "proxy/tls/trust_store.h"
 
 namespace genkan::control {
 namespace {
@@ -90,6 +91,12 @@ curl_socket_t OnSocket(void* user, curlsocktype, curl_sockaddr* address) noexcep
   return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+// Before the handshake; what libcurl trusts by itself is in the context already.
+CURLcode OnTlsContext(CURL*, void* ssl_context, void* roots) noexcept {
+  tls::AddTrust(ssl_context, *static_cast<const std::vector<tls::CertificatePtr>*>(roots));
+  return CURLE_OK;
+}
+
 struct CurlDeleter {
   void operator()(CURL* curl) const noexcept { curl_easy_cleanup(curl); }
 };
@@ -140,6 +147,10 @@ Result<FetchResponse> FetchBlocking(const FetchRequest& request,
     // What may take minutes must at least move.
     curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, kLeastBytesPerSecond);
     curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, kSlowSeconds);
+  }
+  if (rules.roots != nullptr) {
+    curl_easy_setopt(handle, CURLOPT_SSL_CTX_FUNCTION, &OnTlsContext);
+    curl_easy_setopt(handle, CURLOPT_SSL_CTX_DATA, rules.roots);
   }
   if (!unix_socket.empty()) curl_easy_setopt(handle, CURLOPT_UNIX_SOCKET_PATH, unix_socket.c_str());
   if (request.method == "POST") {
@@ -212,14 +223,16 @@ void Fetcher::StartNext() {
       done(std::move(result));
       StartNext();
     };
-    bool is_queued = pool_.Submit([&loop = loop_, shared = shared_, request = std::move(request),
-                                   rules = rules, file = std::move(file), finish]() mutable {
-      if (shared->is_cancelled.load()) return;
-      auto result = FetchBlocking(
-          request, [&shared] { return shared->is_cancelled.load(); }, {},
-          file != nullptr ? file->get() : -1, rules);
-      loop.Post([finish, result = std::move(result)]() mutable { finish(std::move(result)); });
-    });
+    bool is_queued =
+        pool_.Submit([&loop = loop_, shared = shared_, request = std::move(request), rules = rules,
+                      roots = roots_, file = std::move(file), finish]() mutable {
+          if (shared->is_cancelled.load()) return;
+          rules.roots = roots.get();
+          auto result = FetchBlocking(
+              request, [&shared] { return shared->is_cancelled.load(); }, {},
+              file != nullptr ? file->get() : -1, rules);
+          loop.Post([finish, result = std::move(result)]() mutable { finish(std::move(result)); });
+        });
     if (!is_queued) {
       loop_.Defer([finish] {
         finish(Fail(ErrorCode::kBusy, "too much is waiting for the threads that fetch"));

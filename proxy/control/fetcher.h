@@ -1,16 +1,20 @@
 // Outgoing HTTP(S) for the control thread: libcurl in the BlockingPool, with caps on time and size,
-// at most four at a time. Proxies come from the environment (http_proxy …). Control thread; owned
-// by the Supervisor.
+// at most four at a time. Proxies come from the environment (http_proxy …). Servers are verified
+// against the system's roots and those of the configuration. Control thread; owned by the
+// Supervisor.
 #pragma once
 
 #include <deque>
 #include <functional>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "proxy/event/blocking_pool.h"
 #include "proxy/event/event_loop.h"
 #include "proxy/module/api.h"
 #include "proxy/net/fd.h"
+#include "proxy/tls/certificate.h"
 
 namespace genkan::control {
 
@@ -19,6 +23,7 @@ namespace genkan::control {
 struct FetchRules {
   bool is_http_only = false;  // http alone, also in redirects
   long max_redirects = 10;
+  const std::vector<tls::CertificatePtr>* roots = nullptr;  // trusted besides the system's
 };
 
 class Fetcher {
@@ -36,6 +41,11 @@ class Fetcher {
   // second for 30 s.
   void FetchToFile(FetchRequest request, std::shared_ptr<const net::Fd> file, Done done);
 
+  // Trusted from now on besides the system's: [certificates] trust_store. May be null.
+  void SetRoots(std::shared_ptr<const std::vector<tls::CertificatePtr>> roots) {
+    roots_ = std::move(roots);
+  }
+
   static constexpr int kMaxUnderWay = 4;
 
  private:
@@ -52,6 +62,7 @@ class Fetcher {
     Done done;
   };
   std::deque<Waiting> waiting_;
+  std::shared_ptr<const std::vector<tls::CertificatePtr>> roots_;
   int under_way_ = 0;
 };
 

@@ -35,6 +35,7 @@ KeeperMessage Pack(const HandOver& hand_over, std::vector<int>& descriptors) {
   add("state_lock", 0, hand_over.state_path, hand_over.state_lock);
   add("ticket_keys", static_cast<uint64_t>(hand_over.rotation_due.count()), "",
       hand_over.ticket_keys);
+  add("barred", 0, "", hand_over.barred);
   return message;
 }
 
@@ -60,6 +61,8 @@ Result<HandOver> ParseHandOver(KeeperMail mail) {
     } else if (parts[0] == "ticket_keys") {
       hand_over.rotation_due = Millis(static_cast<int64_t>(*number));
       hand_over.ticket_keys = std::move(fd);
+    } else if (parts[0] == "barred") {
+      hand_over.barred = std::move(fd);
     }
     // Of another kind: a newer version's, which closes with the mail.
   }

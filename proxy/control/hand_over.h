@@ -1,6 +1,6 @@
 // What a process that was told SIGUSR2 gives to the new one: every listening socket (closing one
-// would reset what waits in its queue), the lock of state_dir, the ticket keys. By descriptor,
-// never by disk. Control thread.
+// would reset what waits in its queue), the lock of state_dir, the ticket keys, the leaves whose
+// sessions may not resume. By descriptor, never by disk. Control thread.
 #pragma once
 
 #include <functional>
@@ -28,6 +28,7 @@ struct HandOver {
   net::Fd state_lock;
   std::string state_path;
   net::Fd ticket_keys;  // none where a fleet's file has them
+  net::Fd barred;       // leaves whose sessions may not resume (barred_leaves.h)
   Millis rotation_due{0};
 };
 

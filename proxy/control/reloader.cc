@@ -55,9 +55,6 @@ std::vector<std::string> NeedRestart(const config::Config& before, const config:
   if (before.user != now.user) keys.emplace_back("user");
   if (before.state_dir != now.state_dir || before.has_state_dir != now.has_state_dir)
     keys.emplace_back("state_dir");
-  if (!(before.ocsp == now.ocsp)) keys.emplace_back("[ocsp]");
-  if (before.revocation.crl != now.revocation.crl || before.revocation.ari != now.revocation.ari)
-    keys.emplace_back("[revocation] crl, ari");
   return keys;
 }
 

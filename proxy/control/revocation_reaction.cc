@@ -114,8 +114,8 @@ void RevocationReaction::Look(const CertEntry& entry, const LeafState& state) {
   const Alarm before = std::exchange(seen.alarm, alarm);
   seen.report = ReportOf(entry, state, alarm);
   if (alarm == Alarm::kNone) {
-    LOG_INFO("certificate_good_again", "site={} name={} serial={} was={}", entry.site, entry.name,
-             seen.report.serial, ToString(before));
+    LOG_INFO("certificate_good_again", "site={} name={} serial={} was={} revocation={}", entry.site,
+             entry.name, seen.report.serial, ToString(before), state.revocation);
     HookAt(entry.name).is_owed = false;
     return;
   }

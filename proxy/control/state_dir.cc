@@ -1,16 +1,19 @@
 #include "proxy/control/state_dir.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <utility>
+#include <vector>
 
 #include "proxy/base/check.h"
 #include "proxy/base/log.h"
@@ -61,9 +64,10 @@ Result<std::unique_ptr<StateDir>> StateDir::Open(const std::string& path, net::F
   while (!version.empty() && version.back() == '\n') version.pop_back();
   auto number = ParseDecimal(version);
   if (!version.empty() && (!number || *number > kVersion)) {
-    return Fail(ErrorCode::kUnsupported,
-                "state_dir {}: VERSION says {}, this genkan knows {}; it was written by a newer one",
-                path, version, kVersion);
+    return Fail(
+        ErrorCode::kUnsupported,
+        "state_dir {}: VERSION says {}, this genkan knows {}; it was written by a newer one", path,
+        version, kVersion);
   }
   state->lock_ = std::move(lock);
   state->is_writable_ = true;
@@ -114,6 +118,49 @@ void StateDir::Save(std::string_view folder, std::string_view name, std::string_
              name, written.error().detail);
   }
   if (written) has_warned_ = false;
+}
+
+std::string_view HashOfStateFile(std::string_view name) {
+  constexpr size_t kHashChars = 64;
+  const std::string_view hash = name.substr(0, kHashChars), rest = name.substr(hash.size());
+  const bool is_hash = hash.size() == kHashChars &&
+                       std::all_of(hash.begin(), hash.end(),
+                                   [](char c) { return IsDigit(c) || (c >= 'a' && c <= 'f'); });
+  const bool is_ours = rest.empty() || rest == ".meta" || rest == ".new" || rest == ".meta.new";
+  return is_hash && is_ours ? hash : std::string_view();
+}
+
+size_t StateDir::Sweep(std::string_view folder,
+                       const std::function<bool(std::string_view)>& is_kept, WallTime before) {
+  GENKAN_CHECK(IsPlainName(folder));
+  const std::string prefix = fmt::format("{}/", folder);
+  std::erase_if(memory_, [&](const auto& item) {
+    if (!item.first.starts_with(prefix)) return false;
+    const std::string_view hash =
+        HashOfStateFile(std::string_view(item.first).substr(prefix.size()));
+    return !hash.empty() && !is_kept(hash);
+  });
+  if (!is_writable_ || stores_.contains(folder)) return 0;
+  const net::Fd directory(open(fmt::format("{}/{}", path_, folder).c_str(),
+                               O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  // A copy: closedir closes what it was given.
+  DIR* list = directory.is_open() ? fdopendir(fcntl(directory.get(), F_DUPFD_CLOEXEC, 3)) : nullptr;
+  if (list == nullptr) return 0;
+  std::vector<std::string> unwanted;
+  while (const dirent* one = readdir(list)) {
+    const std::string_view hash = HashOfStateFile(one->d_name);
+    if (!hash.empty() && !is_kept(hash)) unwanted.emplace_back(one->d_name);
+  }
+  closedir(list);
+  size_t removed = 0;
+  for (const std::string& name : unwanted) {
+    struct stat info {};
+    if (fstatat(directory.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(info.st_mode) || WallTime(Seconds(info.st_mtime)) > before)
+      continue;
+    if (unlinkat(directory.get(), name.c_str(), 0) == 0) ++removed;
+  }
+  return removed;
 }
 
 Status StateDir::WriteFile(const std::string& folder, const std::string& name,

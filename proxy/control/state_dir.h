@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "proxy/base/clock.h"
 #include "proxy/base/result.h"
 #include "proxy/net/fd.h"
 
@@ -37,6 +38,10 @@ class StateDir {
   // Replaces the file atomically (0600, fsync, rename).
   void Save(std::string_view folder, std::string_view name, std::string_view bytes);
 
+  // Removes the files of a folder that are named by a SHA-256 in hex which `is_kept` says no to, unless they were written
+  // after `before`. Whatever else lies there is not ours and stays. Returns how many went.
+  size_t Sweep(std::string_view folder, const std::function<bool(std::string_view)>& is_kept, WallTime before);
+
   // From now on this folder is read and written by `store`, which outlives this.
   void Delegate(const std::string& folder, FolderStore& store) { stores_[folder] = &store; }
 
@@ -57,5 +62,9 @@ class StateDir {
   std::map<std::string, FolderStore*, std::less<>> stores_;
   std::map<std::string, std::string> memory_;  // "ocsp/ab12…" -> bytes
 };
+
+// Of a file's name that is one of ours: a SHA-256 in hex, alone, with ".meta" (what is remembered of it) or with ".new"
+// (half-written). "" of any other. Pure.
+std::string_view HashOfStateFile(std::string_view name);
 
 }  // namespace genkan::control

@@ -12,10 +12,11 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/text.h"
-#include "proxy/config/module_table.h"
 #include "proxy/config/state_dir.h"
 #include "proxy/control/admin.h"
+#include "proxy/control/barred_leaves.h"
 #include "proxy/control/cert_manager.h"
+#include "proxy/control/certificate_watchers.h"
 #include "proxy/control/fetcher.h"
 #include "proxy/control/hook_runner.h"
 #include "proxy/control/keeper_process.h"
@@ -99,7 +100,6 @@ class Supervisor final : public AdminTarget {
   Errors StartState();
   void StartWorkers();
   Errors StartCertificates();
-  Errors StartWatchers();
   void WatchSignals();
   void BeginToServe();
 
@@ -143,7 +143,7 @@ class Supervisor final : public AdminTarget {
   const std::unique_ptr<FileAccess> direct_files_ = MakeDirectFileAccess();
   std::unique_ptr<Fetcher> fetcher_;
   std::unique_ptr<HookRunner> hooks_;
-  std::vector<std::unique_ptr<Module>> watcher_modules_;
+  std::unique_ptr<CertificateWatchers> watchers_;  // has the modules of what certificates_ runs
   std::unique_ptr<CertManager> certificates_;
   std::unique_ptr<ModuleFiles> module_files_;
   std::unique_ptr<TicketRotator> tickets_;
@@ -304,39 +304,22 @@ Errors Supervisor::StartCertificates() {
          workers_->ApplyCertStore(std::move(store), std::move(revoked));
        },
        keeper_ ? keeper_->view() : event::DirectFileView()});
-  if (Errors errors = StartWatchers(); !errors.empty()) return errors;
+  watchers_ = std::make_unique<CertificateWatchers>(*certificates_);
+  if (Errors errors = watchers_->Configure(config); !errors.empty()) return errors;
   if (inheritance_ && inheritance_->hand_over().ticket_keys.is_open()) {
     const HandOver& given = inheritance_->hand_over();
     if (auto adopted = tickets_->Adopt(given.ticket_keys, given.rotation_due); !adopted)
       LOG_WARN("ticket_keys_lost", "error=\"{}\"", adopted.error().detail);
   }
+  if (inheritance_ && inheritance_->hand_over().barred.is_open()) {
+    auto barred = ReadBarred(inheritance_->hand_over().barred);
+    if (barred) certificates_->RestoreBarred(*std::move(barred));
+    if (!barred) LOG_WARN("barred_leaves_lost", "error=\"{}\"", barred.error().detail);
+  }
   auto tickets = tickets_->Configure(config.tls.ticket_keys);
   if (!tickets) return {tickets.error().detail};
 
   certificates_->Apply(snapshot_, [this] { loop_.Post([this] { BeginToServe(); }); });
-  return {};
-}
-
-// The modules that watch certificates; where two find a certificate bad, the first one's word
-// counts.
-Errors Supervisor::StartWatchers() {
-  const config::Config& config = *snapshot_->config;
-  const auto ocsp = config::MakeOcspTable(config.ocsp);
-  struct Watcher {
-    const char* module;
-    bool is_wanted;
-    const ModuleTable* table;
-  };
-  for (const Watcher& one : {Watcher{"ocsp_stapling", config.ocsp.enabled, ocsp.get()},
-                             Watcher{"crl_watch", config.revocation.crl, nullptr},
-                             Watcher{"ari_watch", config.revocation.ari, nullptr}}) {
-    const ModuleEntry* entry = FindBuiltinModule(one.module);
-    if (!one.is_wanted || entry == nullptr) continue;
-    auto module = entry->make();
-    if (Errors errors = module->Configure(one.table); !errors.empty()) return errors;
-    if (auto watcher = module->MakeWatcher()) certificates_->AddWatcher(std::move(watcher));
-    watcher_modules_.push_back(std::move(module));
-  }
   return {};
 }
 
@@ -456,6 +439,8 @@ Errors Supervisor::TakeOver(server::SnapshotPtr snapshot, bool force) {
   workers_->HoldCertStore();
   certificates_->Apply(snapshot_, [] {});
   workers_->ApplySnapshot(snapshot_, *std::move(sockets), HandOverTimes());
+  for (const std::string& error : watchers_->Configure(now))
+    LOG_ERROR("reload_failed", "{}", error);
   certificates_->ReadAgain(force);
   module_files_->Apply(snapshot_);
   auto listening = admin_->Listen(now.admin.listen);
@@ -520,6 +505,11 @@ HandOver Supervisor::MakeHandOver() const {
   hand_over.state_path = state_path_;
   hand_over.ticket_keys = tickets_->Export();
   hand_over.rotation_due = tickets_->rotation_due();
+  if (auto barred = WriteBarred(certificates_->Barred()); barred) {
+    hand_over.barred = *std::move(barred);
+  } else {
+    LOG_WARN("barred_leaves_lost", "error=\"{}\"", barred.error().detail);
+  }
   return hand_over;
 }
 

@@ -1,5 +1,7 @@
 #include "proxy/tls/trust_store.h"
 
+#include <openssl/ssl.h>
+
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -64,6 +66,12 @@ Result<std::vector<CertificatePtr>> LoadTrustStore(const std::string& source) {
   if (roots.empty())
     return Fail(ErrorCode::kInvalid, "trust_store {}: no certificate in it", source);
   return roots;
+}
+
+void AddTrust(void* ssl_context, const std::vector<CertificatePtr>& roots) {
+  X509_STORE* store = SSL_CTX_get_cert_store(static_cast<SSL_CTX*>(ssl_context));
+  // One that is there already is no trouble.
+  for (const CertificatePtr& root : roots) X509_STORE_add_cert(store, root->x509());
 }
 
 }  // namespace genkan::tls

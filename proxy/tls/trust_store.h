@@ -12,4 +12,7 @@ namespace genkan::tls {
 // Every certificate found, duplicates once. Blocks that cannot be read are passed over: distributions ship odd ones.
 Result<std::vector<CertificatePtr>> LoadTrustStore(const std::string& source);
 
+// Adds them to what a client's SSL_CTX trusts; as a pointer without a type, because it is libcurl that has it.
+void AddTrust(void* ssl_context, const std::vector<CertificatePtr>& roots);
+
 }  // namespace genkan::tls

@@ -110,6 +110,11 @@ def test_tickets_outlive_reloads_swaps_and_hand_overs(ca, folder, lineage, versi
         lineage.renew(ca.issue("a.test", days=60))
         assert genkan.reload("--force").returncode == 0
         eventually(lambda: not resumes(), longest=20, what="a full handshake")
+        # The next process knows that as well.
+        last = genkan.pid if not genkan.followers else genkan.followers[-1]
+        genkan.hand_over()
+        eventually(lambda: not is_alive(last), longest=30, what="the second process's end")
+        assert not any(resumes() for _ in range(3)), "barred in the new process too"
 
 
 def test_a_binary_that_does_not_start_leaves_the_old_one_serving(ca, folder, lineage, origin):

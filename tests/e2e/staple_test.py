@@ -34,9 +34,9 @@ def lineage(ca, responder, tmp_path):
     return Lineage(tmp_path, "a.test", ca.issue("a.test", ocsp_url=responder.url))
 
 
-def staple_of(genkan, ca):
+def staple_of(genkan, ca, name="a.test"):
     """What s_client says of the staple: "good", "revoked", "none"."""
-    said = s_client(genkan.tls_port, "a.test", "-status", ca=ca.root)
+    said = s_client(genkan.tls_port, name, "-status", ca=ca.root)
     if "OCSP response: no response sent" in said:
         return "none"
     assert "OCSP Response Status: successful" in said, said
@@ -74,36 +74,83 @@ def test_curl_and_gnutls_take_the_staple(ca, responder, lineage, origin, tmp_pat
         assert "OCSP status request" in done.stdout.split("- Options:")[1].split("\n")[0], done.stdout
 
 
-def test_only_good_answers_are_stapled(ca, responder, origin, tmp_path):
-    responder.other = ca.issue("other.test")
-    for mode in ("try_later", "garbage", "error", "huge", "other", "not_allowed"):
-        responder.mode = mode
-        lineage = Lineage(tmp_path / mode, "a.test", ca.issue("a.test", ocsp_url=responder.url))
-        asked = responder.requests
-        with Genkan(tmp_path / mode, config(ca, lineage, origin, '[ocsp]\nfirst_response_wait = "1s"\n')) as genkan:
-            eventually(lambda: responder.requests > asked, what=f"the responder is asked ({mode})")
-            assert staple_of(genkan, ca) == "none", mode
-            assert curl(genkan, "a.test", ca=ca.root).stdout == "hello /\n"
-            eventually(lambda: "ocsp_failed" in genkan.log(), what=f"the cause is told ({mode})")
+# What the log says of each.
+CAUSES = {"error": "status 500", "garbage": "not an OCSP response", "try_later": "trylater",
+          "other": "for another certificate", "bad_signature": "a bad signature", "not_allowed": r"\(OCSPSigning\)",
+          "expired": "expired at", "future": "from the future", "huge": "more than 65536 bytes"}
+assert set(CAUSES) == set(OcspResponder.BAD_MODES)
 
 
 def refresh(genkan):
     return genkan.command("status", "--refresh").returncode == 0
 
 
-def test_bad_answers_leave_the_last_good_one_and_are_told_once(ca, responder, lineage, origin, tmp_path):
+def ask_again(genkan, responder, *modes):
+    """Refreshes until the responder has been asked once more. While a question is under way a refresh adds none."""
+    before = dict(responder.asked)
+    eventually(lambda: refresh(genkan) and all(responder.asked[mode] > before.get(mode, 0) for mode in modes),
+               longest=60, what=f"it is asked again {modes}")
+
+
+def failures(genkan, name=""):
+    """What was told of answers that are no good, a text a line."""
+    return re.findall(rf"ocsp_failed certificate=\S*{re.escape(name)} .*?error=\"(.*?)\" retry_s", genkan.log())
+
+
+def test_only_good_answers_are_stapled(ca, responder, origin, tmp_path):
+    """Nine certificates, each with another answer of its responder."""
+    responder.other = ca.issue("other.test")
+    modes = responder.BAD_MODES
+    names = {mode: mode.replace("_", "-") + ".test" for mode in modes}
+    sites = ""
+    for mode, name in names.items():
+        lineage = Lineage(tmp_path, mode, ca.issue(name, ocsp_url=responder.url_of(mode)))
+        sites += f'[[site]]\nnames = ["{name}"]\ncertificates = ["{lineage.path}"]\nupstream = "{origin.url}"\n'
+    with Genkan(tmp_path, LISTENERS + f'[certificates]\ntrust_store = "{ca.root}"\n{sites}') as genkan:
+        for mode in modes:
+            told = eventually(lambda mode=mode: failures(genkan, mode), longest=60, what=f"the cause ({mode})")
+            assert re.search(CAUSES[mode], told[0]), (mode, told)
+        for _ in range(2):
+            ask_again(genkan, responder, *modes)
+        for mode, name in names.items():
+            assert staple_of(genkan, ca, name) == "none", mode
+            assert curl(genkan, name, ca=ca.root).stdout == "hello /\n"
+            assert len(failures(genkan, mode)) == 1, (mode, failures(genkan, mode))
+
+
+def test_bad_answers_leave_the_last_good_one_and_each_cause_is_told_once(ca, responder, lineage, origin, tmp_path):
+    responder.other = ca.issue("other.test")
     with Genkan(tmp_path, config(ca, lineage, origin)) as genkan:
         assert staple_of(genkan, ca) == "good"
-        responder.mode = "error"
-        for _ in range(3):
-            asked = responder.requests
-            # While a question is under way a refresh adds none.
-            eventually(lambda: refresh(genkan) and responder.requests > asked, longest=60, what="it is asked")
-        eventually(lambda: "ocsp_failed" in genkan.log(), what="the cause is told")
-        assert staple_of(genkan, ca) == "good"
-        assert genkan.log().count("ocsp_failed") == 1
+        for count, mode in enumerate(responder.BAD_MODES, 1):
+            responder.mode = mode
+            ask_again(genkan, responder, mode)
+            told = eventually(lambda count=count: len(failures(genkan)) >= count and failures(genkan), longest=60,
+                              what=f"the cause ({mode})")
+            assert re.search(CAUSES[mode], told[-1]), (mode, told)
+            ask_again(genkan, responder, mode)
+            ask_again(genkan, responder, mode)
+            assert len(failures(genkan)) == count, (mode, failures(genkan))
+            assert staple_of(genkan, ca) == "good", mode
+            assert genkan.certificate()["revocation"] == "good", mode
         responder.mode = "normal"
         eventually(lambda: refresh(genkan) and "ocsp_recovered" in genkan.log(), longest=60, what="it recovers")
+
+
+def test_the_last_good_answer_is_stapled_until_it_expires(ca, responder, lineage, origin, tmp_path):
+    responder.times = (-3600, 15)
+    with Genkan(tmp_path, config(ca, lineage, origin)) as genkan:
+        assert staple_of(genkan, ca) == "good"
+        responder.stop()
+        eventually(lambda: refresh(genkan) and failures(genkan), longest=60, what="the failure")
+        eventually(lambda: staple_of(genkan, ca) == "none", longest=90, every=0.5, what="its end")
+        assert curl(genkan, "a.test", ca=ca.root).stdout == "hello /\n"
+        # Also after a restart: what is on disk is no good any more.
+        genkan.restart()
+        assert staple_of(genkan, ca) == "none"
+        responder.times = None
+        responder.start()
+        eventually(lambda: refresh(genkan) and staple_of(genkan, ca) == "good", longest=90, what="a fresh one")
 
 
 def test_a_must_staple_certificate_without_a_staple_is_a_finding(ca, responder, origin, tmp_path):

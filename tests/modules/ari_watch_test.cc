@@ -187,6 +187,18 @@ TEST_F(AriWatch, FailuresAreRetriedAfterAMinuteDoublingToSixHours) {
   EXPECT_EQ(log.Count(LogLevel::kInfo, "ari_recovered"), 1u);
 }
 
+TEST_F(AriWatch, AThousandCertificatesWithOneTroubleAreOneLine) {
+  testing::LogLines log;
+  Begin();
+  env_.Answer("directory http://ari.test/info");
+  for (int i = 0; i < 1000; ++i) {
+    env_.Answer("", 500);
+    certificate_.sha256_hex = std::to_string(i);
+    Begin();
+  }
+  EXPECT_EQ(log.Count(LogLevel::kWarn, "ari_failed"), 1u) << log.Text();
+}
+
 TEST_F(AriWatch, ABusyAuthorityIsAskedWhenItSays) {
   BeginWith("", 429, "1800");
   EXPECT_EQ(env_.timer, Millis(1'800'000));

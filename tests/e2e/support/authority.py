@@ -4,19 +4,24 @@
         issued = ca.issue("a.test", crl_url=authority.crl_url)
         … ari_file = "{authority.ari_file(tmp_path)}" …
         authority.window = (-7200, -3600)      # seconds from now: the suggested window
+        authority.windows[issued.serial] = …   # of that one alone
 """
 
+import base64
 import hashlib
 import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from support.clients import normal_serial
+
 
 class Authority:
     def __init__(self, ca):
         self.ca = ca
         self.window = (30 * 86400, 32 * 86400)
+        self.windows = {}  # by serial
         self.explanation = "https://authority.test/why"
         self.status = 200  # of the list
         self.crl_requests = self.not_modified = 0
@@ -43,9 +48,12 @@ class Authority:
                         f'directory = "{self.url}/directory"\n')
         return path
 
-    def _renewal(self):
+    def _renewal(self, cert_id):
+        # RFC 9773 4.1: the serial is the second half.
+        serial = cert_id.split(".")[1]
+        serial = normal_serial(base64.urlsafe_b64decode(serial + "=" * (-len(serial) % 4)).hex())
         start, end = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
-                      for seconds in self.window)
+                      for seconds in self.windows.get(serial, self.window))
         return {"suggestedWindow": {"start": start, "end": end}, "explanationURL": self.explanation}
 
     def __enter__(self):
@@ -53,14 +61,15 @@ class Authority:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                if self.path == "/list.crl":
+                if self.path.split("?")[0] == "/list.crl":
                     return self.list()
                 if self.path == "/directory":
                     return self.reply(json.dumps({"newNonce": authority.url + "/nonce",
                                                   "renewalInfo": authority.url + "/renewal"}).encode())
                 if self.path.startswith("/renewal/"):
-                    authority.asked.append(self.path.split("/")[-1])
-                    return self.reply(json.dumps(authority._renewal()).encode(), ("Retry-After", "3600"))
+                    cert_id = self.path.split("/")[-1]
+                    authority.asked.append(cert_id)
+                    return self.reply(json.dumps(authority._renewal(cert_id)).encode(), ("Retry-After", "3600"))
                 return self.send_error(404)
 
             def list(self):

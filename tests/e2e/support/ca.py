@@ -10,6 +10,7 @@ import os
 import re
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +19,7 @@ from urllib.parse import unquote
 
 from support.clients import normal_serial
 from support.eventually import run
+from support.ocsp_answers import with_broken_signature, with_times
 
 CONFIG = """
 [req]
@@ -154,8 +156,11 @@ class Ca:
         self._openssl("ocsp", "-no_nonce", "-issuer", self.intermediate, "-cert", path, "-reqout", told)
         return told.read_bytes()
 
-    def ocsp_response(self, request, days=1, signer=None):
-        """The DER answer to a DER request, signed by the intermediate, or by a leaf (Issued)."""
+    def ocsp_response(self, request, days=1, signer=None, times=None):
+        """The DER answer to a DER request, signed by the intermediate, or by a leaf (Issued).
+
+        times: its thisUpdate and nextUpdate, in seconds from now (of a certificate that is good).
+        """
         asked = self.folder / f"request{threading.get_ident()}.der"
         told = asked.with_suffix(".response")
         asked.write_bytes(request)
@@ -167,7 +172,8 @@ class Ca:
         run(["openssl", "ocsp", "-index", self.folder / "index.txt", "-CA", self.intermediate,
              "-rsigner", certificate, "-rkey", key, "-ndays", days,
              "-reqin", asked, "-respout", told], check=True)
-        return told.read_bytes()
+        answer = told.read_bytes()
+        return with_times(answer, key, self.folder, *times) if times else answer
 
 
 class Lineage:
@@ -208,20 +214,27 @@ class OcspResponder:
     """`with OcspResponder(ca) as responder:` an OCSP responder over HTTP, answered by `openssl ocsp` for each request.
 
     (`openssl ocsp -port` itself hangs on a connection that says nothing.) `stop()` and `start()` keep the port.
-    mode: "normal", or "try_later", "garbage", "error" (HTTP 503), "silent" (no answer until it is stopped), "huge"
-    (10 MB), "dripping" (a byte a second), "other" (about `other`, a leaf), "not_allowed" (signed by that leaf).
+    mode: "normal", or "try_later", "garbage", "error" (HTTP 500), "silent" (no answer until it is stopped), "huge"
+    (10 MB), "dripping" (a byte a second), "other" (about `other`, a leaf), "not_allowed" (signed by that leaf),
+    "bad_signature", "expired", "future" (its thisUpdate). `url_of(mode)` has that mode alone, whatever the others get.
 
+    times: of the mode "normal", see Ca.ocsp_response. requests: how many came, and `asked[mode]` of each mode.
     most_at_once: of questions whose answers are being made. gathers: none is answered before as many have been there at
     once. answers: of the mode "normal", in their order.
     """
 
     TRY_LATER = bytes([0x30, 0x03, 0x0A, 0x01, 0x03])
+    BAD_MODES = ("error", "garbage", "try_later", "other", "bad_signature", "not_allowed", "expired", "future", "huge")
+    _DAY = 86400
+    _TIMES = {"expired": (-2 * _DAY, -_DAY), "future": (_DAY, 2 * _DAY)}
 
     def __init__(self, ca=None):
         self.ca = ca
         self.mode = "normal"
         self.other = None
+        self.times = None
         self.requests = 0
+        self.asked = Counter()
         self.gathers = 0
         self.most_at_once = 0
         self.answers = []
@@ -235,6 +248,9 @@ class OcspResponder:
     @property
     def url(self):
         return f"http://127.0.0.1:{self._port}/"
+
+    def url_of(self, mode):
+        return f"{self.url}{mode}/"
 
     def __enter__(self):
         self.start()
@@ -254,25 +270,27 @@ class OcspResponder:
                 self.reply(base64.b64decode(unquote(self.path.split("/")[-1])))
 
             def reply(self, request):
-                with responder._arrived():
-                    body = responder._answer(request)
-                if responder.mode == "silent":
+                named = self.path.split("/")[1]
+                mode = named if named in OcspResponder.BAD_MODES else responder.mode
+                with responder._arrived(mode):
+                    body = responder._answer(request, mode)
+                if mode == "silent":
                     responder._stopped.wait(60)
                     return
-                if responder.mode == "try_later":
+                if mode == "try_later":
                     body = OcspResponder.TRY_LATER
-                elif responder.mode == "huge":
+                elif mode == "huge":
                     body = b"\x30\x84\x00\xa0\x00\x00" + bytes(10 << 20)
-                elif responder.mode == "garbage":
+                elif mode == "garbage":
                     body = b"<html>this is not OCSP</html>"
-                elif responder.mode == "error":
-                    return self.send_error(503)
+                elif mode == "error":
+                    return self.send_error(500)
                 self.send_response(200)
                 self.send_header("Content-Type", "application/ocsp-response")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 try:
-                    if responder.mode == "dripping":
+                    if mode == "dripping":
                         for byte in body:
                             self.wfile.write(bytes([byte]))
                             if responder._stopped.wait(1):
@@ -294,9 +312,10 @@ class OcspResponder:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     @contextmanager
-    def _arrived(self):
+    def _arrived(self, mode):
         with self._counts:
             self.requests += 1
+            self.asked[mode] += 1
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
             self._counts.notify_all()
@@ -308,18 +327,24 @@ class OcspResponder:
             with self._counts:
                 self._at_once -= 1
 
-    def _answer(self, request):
-        if self.mode == "normal":
+    def _answer(self, request, mode):
+        if mode == "normal" and self.times is None:
             body = self.ca.ocsp_response(request)
             self.answers.append(body)
             return body
-        if self.mode == "dripping":
+        if mode == "dripping":
             return self.ca.ocsp_response(request)
         with self._files:
-            if self.mode == "not_allowed":
+            if mode == "normal":
+                return self.ca.ocsp_response(request, times=self.times)
+            if mode == "not_allowed":
                 return self.ca.ocsp_response(request, signer=self.other)
-            if self.mode == "other":
+            if mode == "other":
                 return self.ca.ocsp_response(self.ca.ocsp_request(self.other))
+            if mode == "bad_signature":
+                return with_broken_signature(self.ca.ocsp_response(request))
+            if mode in self._TIMES:
+                return self.ca.ocsp_response(request, times=self._TIMES[mode])
         return None
 
     def stop(self):

@@ -607,6 +607,105 @@ TEST_F(StapledSites, TwoSitesShareALeafUntilTheLastIsGone) {
   EXPECT_THAT(script_.gone, SizeIs(1));
 }
 
+TEST_F(StapledSites, AWatcherThatIsRemovedTakesItsWordBack) {
+  Issued leaf = Stapled(0);
+  sites_.WriteLineage(sites_.dir / "a", leaf);
+  sites_.AddSite({"a.test"}, {sites_.dir / "a"});
+  Script other;
+  sites_.Start(Watchers(script_));
+  const size_t number = sites_.manager->AddWatcher(std::make_unique<ScriptedWatcher>(other));
+  ASSERT_THAT(other.seen, SizeIs(1)) << "told of what is there";
+  script_.env->AttachStaple(script_.seen[0], Good(leaf));
+  script_.env->Report(script_.seen[0], {"ocsp", "good"});
+  other.env->Report(other.seen[0], {"crl", "revoked", "keyCompromise"});
+  sites_.loop.RunOnce();
+  ASSERT_EQ(sites_.StatusOf("a.test").revocation, "revoked");
+
+  other.env->CallAgain(other.seen[0], Millis(1));
+  sites_.manager->RemoveWatcher(number);
+  sites_.loop.RunOnce();
+  EXPECT_EQ(sites_.StatusOf("a.test").revocation, "good");
+  EXPECT_TRUE(sites_.Served("a.test")->staple());
+  sites_.Pass(Millis(20));
+  EXPECT_THAT(other.timers, IsEmpty());
+
+  sites_.manager->RemoveWatcher(0);
+  sites_.loop.RunOnce();
+  EXPECT_EQ(sites_.StatusOf("a.test").revocation, "unknown");
+  EXPECT_FALSE(sites_.Served("a.test")->staple());
+}
+
+TEST_F(StapledSites, AWatcherThatIsRemovedHoldsNoSwapBack) {
+  Issued first = Stapled(0), second = Stapled(1);
+  sites_.WriteLineage(sites_.dir / "a", first);
+  sites_.AddSite({"a.test"}, {sites_.dir / "a"});
+  Script other;
+  sites_.Start(Watchers(script_));
+  const size_t number = sites_.manager->AddWatcher(std::make_unique<ScriptedWatcher>(other));
+  other.releases_at_once = false;
+  sites_.WriteLineage(sites_.dir / "a", second);
+  ASSERT_TRUE(Eventually(
+      sites_.loop, [&] { return !other.releases.empty(); }, Millis(60'000)));
+  EXPECT_TRUE(sites_.Serves("a.test", first));
+  sites_.manager->RemoveWatcher(number);
+  EXPECT_TRUE(Eventually(
+      sites_.loop, [&] { return sites_.Serves("a.test", second); }, Millis(60'000)));
+}
+
+// ---- what state_dir remembers
+
+TEST_F(StapledSites, AReloadRemovesWhatIsRememberedOfOthers) {
+  Issued first = Stapled(0), second = Stapled(1);
+  sites_.WriteLineage(sites_.dir / "a", first);
+  sites_.AddSite({"a.test"}, {sites_.dir / "a"});
+  sites_.Start(Watchers(script_));
+  auto path = [&](const std::string& folder, const Issued& leaf) {
+    return sites_.dir / ("state/" + folder + "/" + leaf.certificate->sha256_hex());
+  };
+  for (const Issued* leaf : {&first, &second}) {
+    for (const char* folder : {"ocsp", "ari"})
+      sites_.state->Save(folder, leaf->certificate->sha256_hex(), "x");
+  }
+  const std::string list = sites_.dir / ("state/crl/" + std::string(64, 'a'));
+  WriteFile(list, "a list that nobody names");
+  auto apply = [&] {
+    sites_.manager->Apply(sites_.MakeSnapshot(), {});
+    sites_.loop.RunOnce();
+  };
+  // The trial of the first one is made in the background.
+  ASSERT_TRUE(Eventually(
+      sites_.loop, [&] { return sites_.StatusOf("a.test").proof == "proved"; }, Millis(60'000)));
+  apply();
+  for (const char* folder : {"ocsp", "ari"}) {
+    EXPECT_TRUE(std::filesystem::exists(path(folder, first))) << folder;
+    EXPECT_FALSE(std::filesystem::exists(path(folder, second))) << folder;
+  }
+  EXPECT_FALSE(std::filesystem::exists(list));
+  EXPECT_EQ(sites_.Logged("state_swept"), 1u);
+  apply();
+  EXPECT_EQ(sites_.Logged("state_swept"), 1u) << "nothing is left to remove";
+}
+
+TEST_F(StapledSites, WhileACertificateIsInTroubleNothingIsRemoved) {
+  Issued leaf = Stapled(0);
+  sites_.WriteLineage(sites_.dir / "a", leaf);
+  sites_.AddSite({"a.test"}, {sites_.dir / "a"});
+  sites_.AddSite({"b.test"}, {sites_.dir / "b"});
+  sites_.Start(Watchers(script_));
+  ASSERT_TRUE(Eventually(
+      sites_.loop, [&] { return sites_.StatusOf("a.test").proof == "proved"; }, Millis(60'000)));
+  // It may be of what b.test has where it is found again.
+  sites_.state->Save("ocsp", std::string(64, 'b'), "x");
+  sites_.manager->Apply(sites_.MakeSnapshot(), {});
+  sites_.loop.RunOnce();
+  EXPECT_EQ(sites_.state->Load("ocsp", std::string(64, 'b')), "x");
+
+  sites_.config.sites.pop_back();
+  sites_.manager->Apply(sites_.MakeSnapshot(), {});
+  sites_.loop.RunOnce();
+  EXPECT_EQ(sites_.state->Load("ocsp", std::string(64, 'b')), "");
+}
+
 TEST_F(StapledSites, TimersCallTheirWatcherAgain) {
   Issued leaf = Stapled(0);
   sites_.WriteLineage(sites_.dir / "a", leaf);

@@ -110,6 +110,17 @@ TEST_F(Publisher, TheHistoryIsBoundedAndWhatEndsFirstIsForgotten) {
   for (size_t i = 0; i < kMost + 10; ++i) EXPECT_EQ(AreBarred({leaf(i)}), i >= 10) << i;
 }
 
+TEST_F(Publisher, WhatTheProcessBeforeBarredIsBarredFromTheFirstPublicationOn) {
+  publisher_->Restore({{std::string(32, 'x'), clock_.Wall() + std::chrono::hours(1)},
+                       {std::string(32, 'y'), clock_.Wall()}});
+  Publish();
+  EXPECT_EQ(barred_, std::vector<std::string>{std::string(32, 'x')}) << "y's time is over";
+  EXPECT_EQ(publisher_->barred().size(), 1u) << "and it can be handed on";
+  clock_.Advance(std::chrono::hours(1));
+  Publish();
+  EXPECT_TRUE(barred_.empty());
+}
+
 TEST_F(Publisher, WhatIsBarredForATicketsLifeIsLetGoAfterIt) {
   publisher_->Bar(std::string(32, 'x'));
   Publish();

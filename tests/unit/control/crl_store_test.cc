@@ -255,6 +255,27 @@ TEST_F(Lists, ADamagedFileOnDiskIsFetchedAnew) {
   EXPECT_EQ(testing::ReadFile(ListPath()), body_);
 }
 
+TEST_F(Lists, AListThatNobodyNamesAnyMoreIsForgotten) {
+  Serve();
+  ASSERT_TRUE(Check());
+  EXPECT_THAT(store_->Keep({url_}), ::testing::ElementsAre(tls::Sha256Hex(url_)));
+  ASSERT_TRUE(Check());
+  EXPECT_EQ(requests_, 1) << "kept with what is known of it";
+  EXPECT_THAT(store_->Keep({}), ::testing::IsEmpty());
+  ASSERT_TRUE(Check());
+  EXPECT_EQ(requests_, 1) << "forgotten, and found on the disk";
+}
+
+TEST_F(Lists, AListThatIsBeingAskedForIsNotForgotten) {
+  Serve();
+  std::optional<Result<CrlResult>> answer;
+  store_->Check(ViewOf(leaf_), url_, false, [&](Result<CrlResult> result) { answer = result; });
+  EXPECT_THAT(store_->Keep({}), ::testing::ElementsAre(tls::Sha256Hex(url_)));
+  EXPECT_TRUE(Eventually(
+      loop_, [&] { return answer.has_value(); }, Millis(60'000)));
+  EXPECT_TRUE(*answer) << answer->error().detail;
+}
+
 TEST_F(Lists, ItsEndDropsWhoWaits) {
   Serve();
   store_->Check(ViewOf(leaf_), url_, false, [](Result<CrlResult>) { FAIL(); });

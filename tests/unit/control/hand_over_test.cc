@@ -30,6 +30,7 @@ HandOver Example() {
   hand_over.state_path = "/var/lib/genkan";
   hand_over.ticket_keys = Open();
   hand_over.rotation_due = Millis(1234);
+  hand_over.barred = Open();
   return hand_over;
 }
 
@@ -42,7 +43,7 @@ TEST(HandOver, IsReadAsItWasWritten) {
   EXPECT_EQ(read->listeners[2].listener, 2u);
   ASSERT_EQ(read->admin.size(), 1u);
   EXPECT_EQ(read->state_path, "/var/lib/genkan");
-  EXPECT_TRUE(read->state_lock.is_open() && read->ticket_keys.is_open());
+  EXPECT_TRUE(read->state_lock.is_open() && read->ticket_keys.is_open() && read->barred.is_open());
   EXPECT_EQ(read->rotation_due, Millis(1234));
 }
 
@@ -50,9 +51,10 @@ TEST(HandOver, WhatIsNotThereIsNotHandedOver) {
   HandOver hand_over = Example();
   hand_over.state_lock.Reset();
   hand_over.ticket_keys.Reset();
+  hand_over.barred.Reset();
   auto read = ParseHandOver(Mail(hand_over));
   ASSERT_TRUE(read);
-  EXPECT_FALSE(read->state_lock.is_open() || read->ticket_keys.is_open());
+  EXPECT_FALSE(read->state_lock.is_open() || read->ticket_keys.is_open() || read->barred.is_open());
 }
 
 TEST(HandOver, AnotherFormatIsRefusedAndANewKindIsPassedOver) {

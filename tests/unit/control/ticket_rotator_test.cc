@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "proxy/base/log.h"
+#include "tests/support/eventually.h"
 #include "tests/support/temp_dir.h"
 
 namespace genkan::control {
@@ -108,6 +109,38 @@ TEST(TicketRotator, GoesOnWithTheKeysOfAnotherProcess) {
   EXPECT_EQ(published, 1) << "no fresh key before its hour";
   EXPECT_EQ(PackTicketKeys(*ours), PackTicketKeys(*theirs));
   EXPECT_LE(fresh.rotation_due(), old.rotation_due());
+}
+
+// The timer that a fresh one starts with an hour, here with none left.
+TEST(TicketRotator, AfterTheHourAFreshKeyEncryptsAndTheOldOnesAreAccepted) {
+  auto files = MakeDirectFileAccess();
+  tls::TicketKeysPtr keys;
+  std::vector<std::string> first_names;  // of the key that encrypts, oldest first
+  auto name = [](const tls::TicketKey& key) {
+    return std::string(key.name.begin(), key.name.end());
+  };
+  event::EventLoop loop;
+  auto publish = [&](tls::TicketKeysPtr published) {
+    keys = std::move(published);
+    if (first_names.empty() || name(keys->keys()[0]) != first_names.back())
+      first_names.push_back(name(keys->keys()[0]));
+  };
+  auto rotator = std::make_unique<TicketRotator>(loop, *files, publish);
+  ASSERT_TRUE(rotator->Configure("rotate"));
+  EXPECT_GT(rotator->rotation_due(), TicketRotator::kRotation - Millis(600'000));
+  EXPECT_LE(rotator->rotation_due(), TicketRotator::kRotation);
+  for (size_t hour = 1; hour <= 13; ++hour) {
+    const net::Fd handed_over = rotator->Export();
+    rotator = std::make_unique<TicketRotator>(loop, *files, publish);
+    ASSERT_TRUE(rotator->Adopt(handed_over, Millis(0)));
+    ASSERT_TRUE(rotator->Configure("rotate"));
+    ASSERT_TRUE(testing::Eventually(
+        loop, [&] { return first_names.size() == hour + 1; }, Millis(60'000)));
+    EXPECT_GT(rotator->rotation_due(), TicketRotator::kRotation - Millis(600'000)) << "and an hour";
+    ASSERT_EQ(keys->keys().size(), std::min<size_t>(hour + 1, 12));
+    for (size_t i = 0; i < keys->keys().size(); ++i)
+      EXPECT_EQ(name(keys->keys()[i]), first_names[hour - i]) << "newest first";
+  }
 }
 
 TEST(TicketRotator, AFilesKeysAreNotHandedOver) {

@@ -144,6 +144,9 @@ TEST_F(OcspTest, RefusesOtherSigners) {
 TEST_F(OcspTest, RefusesBadSignatures) {
   ExpectRefused(Response({.breaks_signature = true}), "bad signature");
   ExpectRefused(Response({.signer = &delegate_, .breaks_signature = true}), "bad signature");
+  // Also where the issuer's own certificate comes along, as `openssl ocsp` sends it.
+  EXPECT_TRUE(Verify(Response({.signer = &issuer_})).has_value());
+  ExpectRefused(Response({.signer = &issuer_, .breaks_signature = true}), "bad signature");
 }
 
 TEST_F(OcspTest, RefusesOtherCertificates) {
