@@ -28,6 +28,8 @@ class ValueTable final : public ModuleTable {
     return ToLines(std::move(notes.problems));
   }
 
+  const Value& value() const { return table_; }
+
   bool Equals(const ModuleTable& other) const override {
     const auto* table = dynamic_cast<const ValueTable*>(&other);
     return table != nullptr && IsSame(table_, table->table_);
@@ -39,6 +41,10 @@ class ValueTable final : public ModuleTable {
   const bool is_checked_;  // the file's reader knows the keys; a module may leave some unread
 };
 
+bool NamesFiles(std::string_view key) {
+  return key == "file" || key == "files" || key.ends_with("_file") || key.ends_with("_files");
+}
+
 Value MakeBool(bool boolean) {
   Value value;
   value.kind = Value::Kind::kBool;
@@ -47,6 +53,21 @@ Value MakeBool(bool boolean) {
 }
 
 }  // namespace
+
+std::vector<std::string> NamedFiles(const ModuleTable& table) {
+  std::vector<std::string> files;
+  const auto* values = dynamic_cast<const ValueTable*>(&table);
+  if (values == nullptr) return files;
+  auto add = [&](const Value& value) {
+    if (value.kind == Value::Kind::kString && !value.text.empty()) files.push_back(value.text);
+  };
+  for (const Member& member : values->value().members) {
+    if (!NamesFiles(member.name)) continue;
+    add(member.value);
+    for (const Value& item : member.value.items) add(item);
+  }
+  return files;
+}
 
 std::shared_ptr<const ModuleTable> MakeModuleTable(Value table, std::string path, std::string label,
                                                    std::string file) {

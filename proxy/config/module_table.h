@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "proxy/config/config.h"
 #include "proxy/config/value.h"
@@ -18,5 +19,8 @@ std::shared_ptr<const ModuleTable> MakeModuleTable(Value table, std::string path
 // [ocsp] that are theirs.
 std::shared_ptr<const ModuleTable> MakeAcmeChallengeTable(const AcmeChallenge& settings);
 std::shared_ptr<const ModuleTable> MakeOcspTable(const Ocsp& settings);
+
+// The files that an instance names: what stands at the keys `file`, `files`, `…_file` and `…_files`.
+std::vector<std::string> NamedFiles(const ModuleTable& table);
 
 }  // namespace genkan::config

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "proxy/config/module_table.h"
 #include "proxy/control/certificate_names.h"
 
 namespace genkan::control {
@@ -54,6 +55,11 @@ KeeperRules::KeeperRules(const config::Config& config, IsDirectory is_directory)
     name(site.standby);
     if (site.tls) name_tls(*site.tls);
   }
+  for (const config::ModuleInstance& instance : config.modules) {
+    if (instance.options == nullptr) continue;
+    for (std::string& path : config::NamedFiles(*instance.options))
+      module_files_.insert(std::move(path));
+  }
   for (const std::string& entry : entries_) entries_in_[SplitPath(entry).first].push_back(entry);
   auto listen = [&](const std::string& text) {
     if (auto address = net::Address::Parse(text)) addresses_.push_back(*address);
@@ -70,7 +76,7 @@ bool KeeperRules::IsBesideEntry(const std::string& directory) const {
 }
 
 bool KeeperRules::MayRead(const std::string& path) const {
-  if (entries_.contains(path)) return true;
+  if (entries_.contains(path) || module_files_.contains(path)) return true;
   const auto [directory, file] = SplitPath(path);
   if (!IsPlainName(file)) return false;
   // A regular file of a named directory.

@@ -1,7 +1,7 @@
 // What the keeper serves: only what the configuration names. Of an entry: itself, the regular files
 // in it where it is a directory, the certificate files beside it where it is a file (its key may
-// lie there), and the same for each match of a pattern. Immutable but for what the file system says
-// of an entry. Keeper's thread; owned by the Keeper.
+// lie there), and the same for each match of a pattern. Of a module's files, those alone. Immutable
+// but for what the file system says of an entry. Keeper's thread; owned by the Keeper.
 #pragma once
 
 #include <functional>
@@ -36,6 +36,7 @@ class KeeperRules {
   std::set<std::string> entries_;                               // without a slash at the end
   std::map<std::string, std::vector<std::string>> entries_in_;  // by the directory they lie in
   std::set<std::string> patterns_;
+  std::set<std::string> module_files_;
   std::vector<net::Address> addresses_;
 };
 

@@ -19,11 +19,13 @@ struct ModuleFiles::Impl : std::enable_shared_from_this<Impl> {
     bool has_changed = false;  // since the reading began
   };
 
-  Impl(event::EventLoop& the_loop, event::BlockingPool& pool, event::FileWatcherTimes times)
+  Impl(event::EventLoop& the_loop, event::BlockingPool& pool, event::FileWatcherTimes times,
+       event::FileView& view)
       : loop(the_loop),
         blocking(pool),
         watcher(
-            the_loop, [this](const std::vector<std::string>& paths) { OnChange(paths); }, times) {}
+            the_loop, [this](const std::vector<std::string>& paths) { OnChange(paths); }, times,
+            view) {}
 
   void OnChange(const std::vector<std::string>& paths);
   void Load(const std::shared_ptr<File>& file);
@@ -71,8 +73,8 @@ void ModuleFiles::Impl::Finish(const std::shared_ptr<File>& file, const Result<b
 }
 
 ModuleFiles::ModuleFiles(event::EventLoop& loop, event::BlockingPool& blocking,
-                         event::FileWatcherTimes times)
-    : impl_(std::make_shared<Impl>(loop, blocking, times)) {}
+                         event::FileWatcherTimes times, event::FileView& view)
+    : impl_(std::make_shared<Impl>(loop, blocking, times, view)) {}
 ModuleFiles::~ModuleFiles() = default;
 
 void ModuleFiles::Apply(server::SnapshotPtr snapshot) {

@@ -14,9 +14,9 @@ namespace genkan::control {
 
 class ModuleFiles {
  public:
-  // Both outlive it.
+  // All outlive it.
   ModuleFiles(event::EventLoop& loop, event::BlockingPool& blocking,
-              event::FileWatcherTimes times = {});
+              event::FileWatcherTimes times = {}, event::FileView& view = event::DirectFileView());
   ~ModuleFiles();
 
   // From now on those of this snapshot's modules; all of them are read again now.

@@ -35,6 +35,7 @@
 #include "proxy/control/worker_team.h"
 #include "proxy/event/signal_watcher.h"
 #include "proxy/event/timer.h"
+#include "proxy/module/file_reader.h"
 #include "proxy/server/access_log.h"
 
 namespace genkan::control {
@@ -170,6 +171,7 @@ Supervisor::~Supervisor() {
   fetcher_.reset();
   fetching_.reset();
   blocking_.reset();
+  SetFileReader({});
   if (access_log_ != nullptr) access_log_->Flush();
 }
 
@@ -229,6 +231,9 @@ Errors Supervisor::StartKeeperFor(const config::Checked& checked) {
   if (!keeper) return {keeper.error().detail};
   keeper_ = *std::move(keeper);
   sockets_.SetOpener(keeper_->sockets());
+  SetFileReader([this](const std::string& path, size_t most_bytes) {
+    return keeper_->files().Read(path, most_bytes);
+  });
   return {};
 }
 
@@ -283,7 +288,9 @@ Errors Supervisor::StartState() {
 
 void Supervisor::StartWorkers() {
   blocking_ = std::make_unique<event::BlockingPool>();
-  module_files_ = std::make_unique<ModuleFiles>(loop_, *blocking_);
+  module_files_ =
+      std::make_unique<ModuleFiles>(loop_, *blocking_, event::FileWatcherTimes(),
+                                    keeper_ ? keeper_->view() : event::DirectFileView());
   // Threads of their own: a responder that hangs must not keep names and challenge files waiting.
   fetching_ = std::make_unique<event::BlockingPool>(Fetcher::kMaxUnderWay);
   fetcher_ = std::make_unique<Fetcher>(loop_, *fetching_);
@@ -375,11 +382,12 @@ AdminTarget::ReloadResult Supervisor::Reload(bool force) {
   if (state_ == State::kStarting) return {false, {"it is still starting; try again in a moment"}};
   if (state_ == State::kDraining) return {false, {"it is stopping"}};
   service_manager_.NotifyReloading();
+  // First: the modules' files that are new it reads for us.
+  Errors errors = ReloadKeeper();
   auto loaded = LoadSnapshot(options_.load, snapshot_.get());
-  Errors errors;
   if (!loaded) {
     errors = loaded.error();
-  } else if (errors = ReloadKeeper(); errors.empty()) {
+  } else if (errors.empty()) {
     auto restart = NeedRestart(*snapshot_->config, *loaded->snapshot->config);
     errors = TakeOver(loaded->snapshot, force);
     if (errors.empty()) {

@@ -1,8 +1,6 @@
 #include "proxy/server/snapshot.h"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 #include <unordered_map>
 #include <utility>
 
@@ -10,6 +8,7 @@
 #include "proxy/config/module_table.h"
 #include "proxy/config/site_names.h"
 #include "proxy/config/upstream_url.h"
+#include "proxy/module/watched_file.h"
 #include "proxy/tls/session_context.h"
 
 namespace genkan::server {
@@ -142,14 +141,13 @@ tls::TlsPolicy Builder::ReadTlsPolicy(const config::Tls& tls, const config::Posi
                          clients.verify));
   }
   for (const std::string& path : clients.ca) {
-    std::ifstream file(path);
-    if (!file) {
-      Note(at, fmt::format("client_certificates.ca: {} cannot be read", path));
+    constexpr size_t kMostBytes = 16 * 1024 * 1024;
+    auto text = ReadWholeFile(path, kMostBytes);
+    if (!text) {
+      Note(at, fmt::format("client_certificates.ca: {} cannot be read", text.error().detail));
       continue;
     }
-    std::ostringstream text;
-    text << file.rdbuf();
-    policy.client_ca += text.str();
+    policy.client_ca += *text;
     policy.client_ca += '\n';
   }
   return policy;

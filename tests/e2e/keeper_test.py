@@ -13,8 +13,8 @@ import pytest
 
 from support.authority import Authority
 from support.ca import Lineage
-from support.clients import curl, served_serial
-from support.eventually import eventually
+from support.clients import curl, curl_status, served_serial
+from support.eventually import eventually, run
 from support.genkan import LISTENERS, Genkan
 from support.pebble import Certbot, Pebble
 from support.quick_origin import QuickOrigin
@@ -186,6 +186,54 @@ def test_the_last_good_certificate_is_roots_and_is_started_from(ca, genkan, line
     assert served_serial(genkan.tls_port, "a.test") == serial
     assert [str(path.relative_to(kept)) for path in kept.rglob("*.pem")] == [f"a.test/{one.name}"]
     assert "cert_last_good" in genkan.log()
+
+
+def test_lists_and_passwords_that_only_root_can_read_are_read_when_they_change(ca, folder, lineage, origin):
+    """And new ones at a reload; a file that no key of a module names as one is not."""
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    users, blocked, later = (closed / name for name in ("htpasswd", "blocked.txt", "later.txt"))
+
+    def write(path, text):
+        path.with_suffix(".new").write_text(text)
+        path.with_suffix(".new").chmod(0o600)
+        path.with_suffix(".new").rename(path)
+
+    def password_of(name):
+        return run(["htpasswd", "-nbB", "-C", "4", name, "password"], check=True).stdout
+
+    def status(*args):
+        return curl_status(genkan, "a.test", "/", *args, ca=ca.root)
+    write(users, password_of("alice"))
+    write(blocked, "192.0.2.0/24\n")
+    write(later, "192.0.2.0/24\n127.0.0.0/8\n")
+    text = CONFIG.format(lineage=lineage.path, upstream=origin.url) + """modules = ["staff", "office"]
+[module.staff]
+use  = "basic_auth"
+file = "{users}"
+[module.office]
+use        = "ip_filter"
+deny_files = ["{blocked}"]
+"""
+    with Genkan(folder, text.format(users=users, blocked=blocked)) as genkan:
+        alice, bob = ("-u", "alice:password"), ("-u", "bob:password")
+        assert (status(*alice), status(*bob)) == (200, 401)
+        write(users, password_of("bob"))
+        eventually(lambda: (status(*alice), status(*bob)) == (401, 200), longest=20, what="the new passwords")
+        genkan.write_config(text.format(users=users, blocked=later))
+        done = genkan.reload()
+        assert done.returncode == 0, done.stderr
+        eventually(lambda: status(*bob) == 403, longest=20, what="the new list, which only root can read")
+        assert genkan.reload().returncode == 0, "with nothing changed"
+        write(later, "192.0.2.0/24\n")
+        eventually(lambda: status(*bob) == 200, longest=20, what="the new list")
+        assert "keeper_refused" not in genkan.log() and "module_file_refused" not in genkan.log()
+        # What is there but cannot be used is told, and all stays as it is.
+        write(closed / "bad.txt", "no network\n")
+        genkan.write_config(text.format(users=users, blocked=closed / "bad.txt"))
+        done = genkan.reload()
+        assert done.returncode == 2 and "bad.txt:1" in done.stderr, done
+        assert status(*bob) == 200
 
 
 def free_low_port():

@@ -63,6 +63,39 @@ TEST(KeeperRules, ReadsCertificateFilesBesideAFile) {
   EXPECT_FALSE(rules.MayRead("/le/live/other.pem"));
 }
 
+TEST(KeeperRules, ReadsTheFilesThatModulesNameAndNothingBesideThem) {
+  const config::Config config = Parse(R"(
+[module.staff]
+use  = "basic_auth"
+file = "/etc/genkan/htpasswd"
+realm = "/etc/genkan/realm"
+[module.office]
+use        = "ip_filter"
+deny_files = ["/lists/bad.pem", "/lists/worse.txt"]
+allow      = ["/lists/allowed"]
+[module.own]
+use      = "something_loaded"
+map_file = "/maps/a"
+[[listener]]
+address = ":80"
+[[site]]
+names = ["a.test"]
+upstream = "http://127.0.0.1:1"
+)");
+  const KeeperRules rules(config, [](const std::string&) { return false; });
+  for (const char* path : {"/etc/genkan/htpasswd", "/lists/bad.pem", "/lists/worse.txt", "/maps/a"}) {
+    EXPECT_TRUE(rules.MayRead(path)) << path;
+    EXPECT_TRUE(rules.MayWatch(path)) << path;
+    EXPECT_FALSE(rules.MayList(path)) << path;
+  }
+  for (const char* path : {"/etc/genkan/realm", "/lists/allowed", "/lists/good.pem", "/lists",
+                           "/lists/bad.pem/x.pem", "/etc/genkan", "/etc/genkan/htpasswd2"}) {
+    EXPECT_FALSE(rules.MayRead(path)) << path;
+    EXPECT_FALSE(rules.MayList(path)) << path;
+    EXPECT_FALSE(rules.MayWatch(path)) << path;
+  }
+}
+
 TEST(KeeperRules, ReadsNothingElse) {
   const KeeperRules rules = Rules();
   for (const char* path :

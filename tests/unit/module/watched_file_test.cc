@@ -2,10 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <thread>
+#include <vector>
 
+#include "proxy/module/file_reader.h"
 #include "tests/support/temp_dir.h"
 
 namespace genkan {
@@ -83,6 +88,35 @@ TEST(WatchedFile, OnlyRegularFilesOfSomeSizeAreRead) {
   std::string large(300'000, 'x');
   WriteFile(dir / "large", large);
   EXPECT_EQ(*ReadWholeFile(dir / "large", large.size()), large);
+}
+
+// As a user who may not read it, whoever runs the tests.
+class AsNobody {
+ public:
+  AsNobody() { setfsuid(65534); }
+  ~AsNobody() { setfsuid(geteuid()); }
+};
+
+TEST(WatchedFile, WhatWeMayNotReadIsAskedOfWhoMay) {
+  TempDir dir;
+  WriteFile(dir / "f", "secret");
+  WriteFile(dir / "open", "open");
+  std::filesystem::permissions(dir.path(), std::filesystem::perms(0755));
+  std::filesystem::permissions(dir / "open", std::filesystem::perms(0644));
+  std::filesystem::permissions(dir / "f", std::filesystem::perms(0));
+  AsNobody nobody;
+  EXPECT_EQ(ReadWholeFile(dir / "f", 10).error().code, ErrorCode::kPermission);
+  std::vector<std::string> asked;
+  SetFileReader([&](const std::string& path, size_t) -> Result<std::string> {
+    asked.push_back(path);
+    return std::string("read for you");
+  });
+  EXPECT_EQ(*ReadWholeFile(dir / "f", 20), "read for you");
+  EXPECT_EQ(*ReadWholeFile(dir / "open", 20), "open");
+  EXPECT_EQ(ReadWholeFile(dir / "none", 20).error().code, ErrorCode::kNotFound);
+  SetFileReader({});
+  EXPECT_EQ(asked, std::vector<std::string>{dir / "f"});
+  EXPECT_FALSE(ReadWholeFile(dir / "f", 20));
 }
 
 TEST(WatchedFile, ReadersGoOnWhileItIsReadAgain) {
