@@ -8,7 +8,7 @@ import pytest
 from support.authority import Authority
 from support.ca import Ca, Lineage, OcspResponder
 from support.clients import curl, normal_serial, s_client, served_serial
-from support.eventually import eventually
+from support.eventually import eventually, run
 from support.genkan import LISTENERS, Genkan, genkan_command
 from support.hook_server import HookServer
 from support.sessions import VERSIONS, Session
@@ -61,6 +61,10 @@ def main_certificate(genkan):
 def wait_until_served(genkan, serial):
     eventually(lambda: served_serial(genkan.tls_port, "a.test") == serial, longest=60,
                what=f"the certificate {serial} is served")
+
+
+def wait_for_log(genkan, text):
+    eventually(lambda: text in genkan.log(), longest=60, what=f"{text} in the log")
 
 
 def wait_for_hook(runs, count=1):
@@ -130,6 +134,10 @@ def test_by_the_responder(ca, origin, hook, tmp_path):
             bad = main_certificate(genkan)
             assert bad["revocation_source"] == "ocsp" and "keyCompromise" in bad["revocation_why"], bad
             assert runs() == ["a.test|a.test|a b; c|revoked|"]
+            metrics, page = (run(["curl", "-sS", "--unix-socket", genkan.socket, f"http://admin/{path}"],
+                                 check=True).stdout for path in ("metrics", ""))
+            assert re.search(r'genkan_certificate_revocation_state{[^}]*name="a.test"[^}]*state="revoked"[^}]*} 1', metrics)
+            assert "keyCompromise" in page, page
             assert not any(session.resumes() for session in sessions)
             # Those of the standby do.
             assert all(Session(genkan, ca, tmp_path, version).resumes() for version in VERSIONS)
@@ -209,7 +217,7 @@ def test_a_standby_that_may_stay_takes_the_place_of_what_must_be_renewed_now(ca,
         bad = main_certificate(genkan)
         assert bad["renewal"] == "overdue" and not bad["serving"] and bad["revocation"] != "revoked", bad
         assert genkan.certificate(name="spare")["serving"]
-        assert "standby_serving site=a.test in_place_of=a.test" in genkan.log()
+        wait_for_log(genkan, "standby_serving site=a.test in_place_of=a.test")
         assert not any(session.resumes() for session in sessions)
         assert curl(genkan, "a.test", ca=roots).stdout == "hello /\n"
 
@@ -217,7 +225,7 @@ def test_a_standby_that_may_stay_takes_the_place_of_what_must_be_renewed_now(ca,
         fresh = ca.issue("a.test")
         lineage.renew(fresh)
         wait_until_served(genkan, fresh.serial)
-        eventually(lambda: "standby_relieved" in genkan.log(), what="the standby is relieved")
+        wait_for_log(genkan, "standby_relieved")
         assert len(runs()) == 1
 
 
@@ -300,7 +308,7 @@ def test_a_post_tells_what_happened_once(ca, authority, origin, tmp_path):
         assert normal_serial(told["serial"]) == issued.serial and re.fullmatch(r"[0-9a-f]{64}", told["sha256"]), told
         assert "superseded" in told["why"] and re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]+Z", told["since"]), told
         eventually(lambda: main_certificate(genkan)["hook"] == "ran", what="its answer")
-        assert "hook_done name=a.test status=200" in genkan.log()
+        wait_for_log(genkan, "hook_done name=a.test status=200")
 
         # Another one within the hour is told in the log alone.
         again = issue_revoked(ca, authority)
@@ -417,7 +425,7 @@ def test_what_is_remembered_of_certificates_that_are_gone_is_removed(ca, authori
             of_second = files() - of_first - set(foreign)
             assert genkan.reload().returncode == 0
             eventually(lambda: files() == of_second | set(foreign), longest=60, what="what is left of the second")
-            assert "state_swept files=4 " in genkan.log()
+            wait_for_log(genkan, "state_swept files=4 ")
 
             # And at a start.
             genkan.stop()

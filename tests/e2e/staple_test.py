@@ -6,7 +6,7 @@ import time
 import pytest
 
 from support.ca import Lineage, OcspResponder
-from support.clients import curl, s_client
+from support.clients import curl, s_client, served_serial
 from support.eventually import eventually, run
 from support.genkan import LISTENERS, Genkan
 
@@ -67,11 +67,13 @@ def test_curl_and_gnutls_take_the_staple(ca, responder, lineage, origin, tmp_pat
         for version in ("--tls-max", "1.2"), ("--tlsv1.3",):
             done = curl(genkan, "a.test", "/", "--cert-status", *version, ca=ca.root)
             assert done.stdout == "hello /\n", done
+        saved = tmp_path / "staple"
         done = run(["gnutls-cli", "--x509cafile", ca.root, "--sni-hostname", "a.test", "--verify-hostname",
-                    "a.test", "-p", genkan.tls_port, "127.0.0.1"], input="")
+                    "a.test", "--ocsp", f"--save-ocsp={saved}", "-p", genkan.tls_port, "127.0.0.1"], input="")
         assert done.returncode == 0, done
         assert "- Status: The certificate is trusted." in done.stdout, done.stdout
         assert "OCSP status request" in done.stdout.split("- Options:")[1].split("\n")[0], done.stdout
+        assert saved.read_bytes() == responder.answers[-1], "the responder's very answer"
 
 
 # What the log says of each.
@@ -191,6 +193,37 @@ def hangs(ca, lineage, origin, tmp_path):
         began = time.monotonic()
         assert staple_of(genkan, ca) == "none"
         assert time.monotonic() - began < 2, "stapling trouble never delays a handshake"
+
+
+def test_a_responder_that_is_down_delays_nothing_and_is_asked_again(ca, responder, lineage, origin, tmp_path):
+    responder.stop()
+    with Genkan(tmp_path, config(ca, lineage, origin, '[ocsp]\nfirst_response_wait = "60s"\n')) as genkan:
+        # It serves already, well before the time that a start may wait: refused is an answer.
+        assert staple_of(genkan, ca) == "none"
+        told = eventually(lambda: failures(genkan), what="the failure")
+        assert "connect" in told[0], told
+        responder.start()
+        eventually(lambda: refresh(genkan) and staple_of(genkan, ca) == "good", longest=60, what="a staple")
+
+
+def test_a_swap_to_a_must_staple_certificate_waits_for_its_staple(ca, responder, origin, tmp_path):
+    """Longer than the ten seconds that any other swap waits."""
+    first, second = (ca.issue("a.test", ocsp_url=responder.url, must_staple=True) for _ in range(2))
+    lineage = Lineage(tmp_path, "a.test", first)
+    with Genkan(tmp_path, config(ca, lineage, origin)) as genkan:
+        assert staple_of(genkan, ca) == "good"
+        responder.mode = "try_later"
+        lineage.renew(second)
+        eventually(lambda: failures(genkan), longest=60, what="its responder's no")
+        end = time.monotonic() + 12
+        while time.monotonic() < end:
+            assert served_serial(genkan.tls_port, "a.test") == first.serial
+            assert staple_of(genkan, ca) == "good"
+            time.sleep(1)
+        responder.mode = "normal"
+        eventually(lambda: refresh(genkan) and served_serial(genkan.tls_port, "a.test") == second.serial, longest=60,
+                   what="the swap")
+        assert staple_of(genkan, ca) == "good"
 
 
 def test_a_certificate_without_responder_is_no_trouble(ca, origin, tmp_path):
