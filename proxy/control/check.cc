@@ -7,6 +7,8 @@
 #include <set>
 
 #include "proxy/control/diagnosis/diagnosis.h"
+#include "proxy/control/issuer_fetcher.h"
+#include "proxy/control/known_issuers.h"
 #include "proxy/control/known_revocation.h"
 #include "proxy/tls/trust_store.h"
 
@@ -78,7 +80,7 @@ class Checking {
     site_ = site.names.empty() ? "" : site.names.front();
     std::vector<tls::CertificatePtr> leaves;
     for (const config::CertificateSource& source : site.certificates) {
-      for (const FoundCertificate& found : ReadSource(source, files_, context_).certificates) {
+      for (const FoundCertificate& found : Read(source)) {
         CheckFound(found, FileOf(source, found), Severity::kBroken);
         if (found.bundle) leaves.push_back(found.bundle->leaf_ptr());
       }
@@ -88,10 +90,34 @@ class Checking {
       config::CertificateSource standby;
       standby.path = site.standby;
       // Not in service today, but it is what there is when the other one is revoked.
-      for (const FoundCertificate& found : ReadSource(standby, files_, context_).certificates)
+      for (const FoundCertificate& found : Read(standby))
         CheckFound(found, FileOf(standby, found), Severity::kWillBreak);
     }
     site_.clear();
+  }
+
+  // As the proxy does: what is missing may be known from an earlier fetch.
+  std::vector<FoundCertificate> Read(const config::CertificateSource& source) {
+    SourceReading reading = ReadSource(source, files_, context_);
+    for (int i = 0; i < IssuerFetcher::kMaxHops && LearnIssuers(reading.certificates); ++i)
+      reading = ReadSource(source, files_, context_);
+    return std::move(reading.certificates);
+  }
+
+  bool LearnIssuers(const std::vector<FoundCertificate>& certificates) {
+    if (!config_.certificates.aia || state_dir_.empty()) return false;
+    const size_t before = context_.pool.size();
+    for (const FoundCertificate& found : certificates) {
+      if (!found.bundle || found.chain.is_complete || found.chain.missing_urls.empty()) continue;
+      const tls::Certificate& last = *found.chain.certificates.back();
+      for (tls::CertificatePtr& issuer : FindKnownIssuers(state_dir_, last, context_.now)) {
+        const bool is_known = std::any_of(
+            context_.pool.begin(), context_.pool.end(),
+            [&](const tls::CertificatePtr& one) { return one->sha256() == issuer->sha256(); });
+        if (!is_known) context_.pool.push_back(std::move(issuer));
+      }
+    }
+    return context_.pool.size() > before;
   }
 
   void CheckNames(const config::Site& site, const std::vector<tls::CertificatePtr>& leaves) {

@@ -40,7 +40,7 @@ CheckReport ReportOf(const std::vector<std::string>& config_errors);
 void AddWarnings(CheckReport& report, const std::vector<std::string>& config_warnings);
 
 // All sites. Trust store and pool are the configuration's. `state_dir`: where a running proxy
-// stores what it was told of revocations; "" for none.
+// stores what it was told of revocations and the issuers that it fetched; "" for none.
 CheckReport CheckCertificates(const config::Config& config, FileAccess& files, WallTime now,
                               const std::string& state_dir = {});
 

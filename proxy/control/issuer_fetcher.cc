@@ -4,8 +4,8 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/text.h"
+#include "proxy/control/known_issuers.h"
 #include "proxy/tls/aia.h"
-#include "proxy/tls/digest.h"
 
 namespace genkan::control {
 namespace {
@@ -16,9 +16,6 @@ constexpr Millis kLongestDelay{3'600'000};
 constexpr Millis kTimeout{10'000};
 constexpr size_t kMaxUrls = 4;
 constexpr FetchRules kRules{.is_http_only = true, .max_redirects = 4};
-
-// An address has one file: what it gave last and was taken.
-std::string FileOf(const std::string& url) { return tls::Sha256Hex(url) + ".der"; }
 
 }  // namespace
 
@@ -37,7 +34,7 @@ bool IssuerFetcher::Want(const tls::CertificatePtr& last) {
   const bool is_too_far = hops != hops_.end() && hops->second >= kMaxHops;
   if (is_too_far) wanted.urls.clear();
   for (const std::string& url : wanted.urls) {
-    const std::string bytes = options_.state.Load(kFolder, FileOf(url));
+    const std::string bytes = options_.state.Load(kFolder, IssuerFileOf(url));
     if (!bytes.empty() && Accept(wanted, bytes)) return true;
   }
   Wanted& kept = wanted_[sha256] = std::move(wanted);
@@ -101,7 +98,7 @@ void IssuerFetcher::OnFetched(const std::string& sha256, const std::string& url,
     accepted = PassOn(accepted, "{}", url);
   }
   if (!accepted) return OnFailed(sha256, wanted, accepted.error().detail);
-  options_.state.Save(kFolder, FileOf(url), response->body);
+  options_.state.Save(kFolder, IssuerFileOf(url), response->body);
   LOG_INFO("aia_fetched", "url={} issuer=\"{}\" of=\"{}\"", url, wanted.certificate->issuer(),
            wanted.certificate->subject());
   wanted_.erase(found);

@@ -1,5 +1,6 @@
 """A complete chain, whatever files it is given: as real clients see it that fetch nothing themselves."""
 
+import json
 import random
 import re
 import socket
@@ -9,7 +10,7 @@ import sys
 from support.chains import config, pem_file, sent_names, site, verifies, write_lineage
 from support.clients import s_client
 from support.eventually import eventually, run
-from support.genkan import Genkan
+from support.genkan import Genkan, genkan_command
 from support.hierarchy import CertificateServer, Hierarchy
 
 def test_a_missing_intermediate_comes_from_a_sibling_the_pool_or_its_address(origin, tmp_path):
@@ -34,6 +35,16 @@ def test_a_missing_intermediate_comes_from_a_sibling_the_pool_or_its_address(ori
             assert not verifies(genkan, "b.test", roots), "nobody has it"
             assert "CHAIN_MISSING_INTERMEDIATE" in genkan.certificate(site="b.test")["finding_codes"]
             eventually(lambda: verifies(genkan, "c.test", roots), longest=30, what="fetched from its address")
+
+            def incomplete():
+                """What `genkan check` says, which asks nobody."""
+                done = genkan_command("check", "--json", "-c", str(genkan.config_path))
+                return {one["site"] for one in json.loads(done.stdout)["findings"]
+                        if one["code"] == "CHAIN_MISSING_INTERMEDIATE"}
+            assert incomplete() == {"b.test"}, "it comes to what the running one does"
+            fetched = (genkan.state_dir / "aia").rename(tmp_path / "aside")
+            assert incomplete() == {"b.test", "c.test"}
+            fetched.rename(genkan.state_dir / "aia")
             assert server.asked == ["/middle.crt"]
             genkan.write_config(config(roots, *sites, extra=f'pool = ["{pool}"]\n'))
             pem_file(pool, "middle.pem", middle)

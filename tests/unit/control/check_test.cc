@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proxy/control/known_issuers.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_ca.h"
 
@@ -103,6 +104,31 @@ TEST_F(Check, PoolCompletesTheChain) {
   EXPECT_THAT(Run().findings, IsEmpty());
   config_.certificates.pool = {folder_ / "pool", folder_ / "nowhere"};
   EXPECT_THAT(Codes(Run()), ElementsAre("POOL_UNREADABLE"));
+}
+
+TEST_F(Check, WhatTheRunningProxyHasFetchedCompletesTheChainToo) {
+  const Issued lower = genkan::testing::MakeIntermediate(
+      ca_.intermediate(), {.common_name = "Lower", .ca_issuer_urls = {"http://ca.test/upper.crt"}});
+  CertificateOptions options = Options();
+  options.ca_issuer_urls = {"ldap://ca.test/lower", "http://ca.test/lower.crt"};
+  const Issued leaf = genkan::testing::MakeLeaf(lower, options);
+  Lineage(leaf.pem(), leaf.key_pem());
+  state_dir_ = folder_ / "state";
+  const std::string lower_file = state_dir_ + "/aia/" + IssuerFileOf("http://ca.test/lower.crt"),
+                    upper_file = state_dir_ + "/aia/" + IssuerFileOf("http://ca.test/upper.crt");
+  EXPECT_THAT(Codes(Run()), ElementsAre("CHAIN_MISSING_INTERMEDIATE"));
+  WriteFile(lower_file, lower.certificate->der());
+  EXPECT_THAT(Codes(Run()), ElementsAre("CHAIN_MISSING_INTERMEDIATE")) << "half of the way";
+  WriteFile(upper_file, ca_.intermediate().certificate->der());
+  const CheckReport report = Run();
+  EXPECT_THAT(report.findings, IsEmpty()) << CheckText(report, now_);
+  EXPECT_EQ(report.certificates[0].chain.size(), 3u);
+  // Only what has signed it, and not where the proxy would not look either.
+  WriteFile(upper_file, ca_.root().certificate->der());
+  EXPECT_THAT(Codes(Run()), ElementsAre("CHAIN_MISSING_INTERMEDIATE"));
+  WriteFile(upper_file, ca_.intermediate().certificate->der());
+  config_.certificates.aia = false;
+  EXPECT_THAT(Codes(Run()), ElementsAre("CHAIN_MISSING_INTERMEDIATE"));
 }
 
 TEST_F(Check, KeyOfAnotherCertificateDoesNotMatch) {
