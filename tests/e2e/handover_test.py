@@ -17,6 +17,7 @@ from support.genkan import Genkan, binary
 from support.load import Load
 from support.quick_origin import QuickOrigin
 from support.routed_origin import RoutedOrigin
+from support.sessions import Session
 from support.successive import Successive, WebSocket, change_over, config, is_alive
 from support.wire import Connection, tls_context
 
@@ -71,29 +72,12 @@ def test_the_new_process_serves_on_the_same_sockets_and_the_old_one_ends_its_own
         assert "handover_failed" not in genkan.log()
 
 
-def session(genkan, ca, folder, version, resume=None, name="a.test"):
-    """One handshake; whether it was a resumption. Saves a session."""
-    file = folder / f"session{version}"
-    args = ["-sess_in", resume] if resume else ["-sess_out", file]
-    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{genkan.tls_port}", "-servername", name,
-                           "-CAfile", ca.root, f"-tls1_{version}", "-ign_eof", *map(str, args)],
-                          input=b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n", stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=30)
-    text = done.stdout.decode(errors="replace")
-    assert "200 OK" in text, text
-    return "\nReused, " in text
-
-
-@pytest.mark.parametrize("version", [2, 3])
-def test_tickets_outlive_reloads_swaps_and_hand_overs(ca, folder, lineage, version):
-    with QuickOrigin() as origin, Successive(folder, config(lineage, origin.url, USERS[0])) as genkan:
-        assert not session(genkan, ca, folder, version)
-        kept = folder / f"session{version}"
-
-        def resumes():
-            return session(genkan, ca, folder, version, resume=kept)
+@pytest.mark.parametrize("version,user", [(2, USERS[0]), (3, USERS[-1])])
+def test_tickets_outlive_reloads_swaps_and_hand_overs(ca, folder, lineage, version, user):
+    with QuickOrigin() as origin, Successive(folder, config(lineage, origin.url, user)) as genkan:
+        resumes = Session(genkan, ca, folder, version).resumes
         assert resumes()
-        genkan.write_config(config(lineage, origin.url, USERS[0], more='drain_timeout = "9s"\n'))
+        genkan.write_config(config(lineage, origin.url, user, more='drain_timeout = "9s"\n'))
         assert genkan.reload().returncode == 0
         assert resumes(), "after a reload"
         issued = ca.issue("a.test")
@@ -105,7 +89,7 @@ def test_tickets_outlive_reloads_swaps_and_hand_overs(ca, folder, lineage, versi
         eventually(lambda: not is_alive(first), longest=30, what="the old process's end")
         assert resumes(), "in the new process"
         # A leaf that is forced out: the sessions of this one do not come back.
-        session(genkan, ca, folder, version)
+        resumes = Session(genkan, ca, folder, version).resumes
         assert resumes()
         lineage.renew(ca.issue("a.test", days=60))
         assert genkan.reload("--force").returncode == 0

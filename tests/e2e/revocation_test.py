@@ -11,6 +11,7 @@ from support.clients import curl, normal_serial, s_client, served_serial
 from support.eventually import eventually, run
 from support.genkan import LISTENERS, Genkan, genkan_command
 from support.hook_server import HookServer
+from support.mounts import genkan_in
 from support.sessions import VERSIONS, Session
 
 
@@ -350,6 +351,20 @@ def test_a_post_that_is_not_taken_is_told_and_not_repeated_at_once(ca, authority
             refresh(genkan)
             eventually(lambda: authority.not_modified >= 1, what="another look")
             assert len(server.told) == 1 and genkan.log().count("hook_failed") == 1
+
+
+def test_a_post_goes_to_a_server_of_an_authority_that_the_system_trusts(ca, authority, origin, tmp_path, monkeypatch):
+    lineage = Lineage(tmp_path, "a.test", issue_revoked(ca, authority))
+    system = "/etc/ssl/certs/ca-certificates.crt"
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text(ca.root.read_text())
+    genkan_in(monkeypatch, tmp_path, f"mount --bind {bundle} {system}")
+    with HookServer(ca, tmp_path) as server:
+        written = post_config(ca, lineage, origin, server)
+        assert f'trust_store = "{ca.root}"' in written
+        with Genkan(tmp_path, written.replace(str(ca.root), "system")) as genkan:
+            eventually(lambda: main_certificate(genkan)["hook"] == "ran", longest=60, what="the POST")
+            assert json.loads(server.told[0][2])["state"] == "revoked"
 
 
 @pytest.mark.parametrize("wrong", ["authority", "name"])

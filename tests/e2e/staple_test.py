@@ -6,7 +6,7 @@ import time
 import pytest
 
 from support.ca import Lineage, OcspResponder
-from support.clients import curl, s_client, served_serial
+from support.clients import curl, normal_serial, s_client, served_serial
 from support.eventually import eventually, run
 from support.genkan import LISTENERS, Genkan
 
@@ -74,6 +74,21 @@ def test_curl_and_gnutls_take_the_staple(ca, responder, lineage, origin, tmp_pat
         assert "- Status: The certificate is trusted." in done.stdout, done.stdout
         assert "OCSP status request" in done.stdout.split("- Options:")[1].split("\n")[0], done.stdout
         assert saved.read_bytes() == responder.answers[-1], "the responder's very answer"
+
+
+def test_the_two_certificates_of_a_name_have_a_staple_each(ca, responder, origin, tmp_path):
+    issued = {kind: ca.issue("a.test", ocsp_url=responder.url, kind=kind) for kind in ("ec", "rsa")}
+    paths = ", ".join(f'"{Lineage(tmp_path, kind, one).path}"' for kind, one in issued.items())
+    site = f'[[site]]\nnames = ["a.test"]\ncertificates = [{paths}]\nupstream = "{origin.url}"\n'
+    with Genkan(tmp_path, LISTENERS + f'[certificates]\ntrust_store = "{ca.root}"\n{site}') as genkan:
+        for kind, algorithm in (("ec", "ECDSA+SHA256"), ("rsa", "RSA-PSS+SHA256")):
+            said = s_client(genkan.tls_port, "a.test", "-status", "-sigalgs", algorithm, ca=ca.root)
+            assert "Cert Status: good" in said, said
+            # Of the answer, and of the leaf that was sent.
+            told = re.search(r"Serial Number: ([0-9A-F]+)", said).group(1)
+            assert normal_serial(told) == issued[kind].serial, said
+            sent = re.search(r"Server certificate\n(.*?-----END CERTIFICATE-----\n)", said, re.S).group(1)
+            assert sent.split() == issued[kind].cert.split(), said
 
 
 # What the log says of each.
