@@ -22,6 +22,7 @@ class Authority:
         self.ca = ca
         self.window = (30 * 86400, 32 * 86400)
         self.windows = {}  # by serial
+        self.retry_after = 3600  # of renewal information, in seconds
         self.explanation = "https://authority.test/why"
         self.status = 200  # of the list
         self.crl_requests = self.not_modified = 0
@@ -69,7 +70,7 @@ class Authority:
                 if self.path.startswith("/renewal/"):
                     cert_id = self.path.split("/")[-1]
                     authority.asked.append(cert_id)
-                    return self.reply(json.dumps(authority._renewal(cert_id)).encode(), ("Retry-After", "3600"))
+                    return self.reply(json.dumps(authority._renewal(cert_id)).encode(), ("Retry-After", str(authority.retry_after)))
                 return self.send_error(404)
 
             def list(self):
