@@ -9,7 +9,6 @@ import base64
 import os
 import re
 import threading
-import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,31 +17,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from support.clients import normal_serial
-from support.eventually import run
 from support.ocsp_answers import with_broken_signature, with_times
+from support.openssl_ca import lifetime, make_ca_folder, make_key, openssl
 
-CONFIG = """
-[req]
-distinguished_name = dn
-prompt = no
-[dn]
-CN = unused
-[ca]
-default_ca = here
-[here]
-dir = {folder}
-database = $dir/index.txt
-new_certs_dir = $dir/issued
-certificate = $dir/intermediate.pem
-private_key = $dir/intermediate.key
-rand_serial = yes
-default_md = sha256
-policy = any
-copy_extensions = none
-unique_subject = no
-[any]
-commonName = supplied
-[root]
+AUTHORITY = """certificate = $dir/intermediate.pem
+private_key = $dir/intermediate.key"""
+SECTIONS = """[root]
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign, cRLSign
 subjectKeyIdentifier = hash
@@ -71,31 +51,19 @@ class Ca:
     def __init__(self, folder, name="genkan test"):
         self.name = name
         self.folder = Path(folder) / "ca"
-        (self.folder / "issued").mkdir(parents=True)
-        (self.folder / "index.txt").touch()
-        self.config = self.folder / "ca.cnf"
-        self.config.write_text(CONFIG.format(folder=self.folder))
+        self.config = make_ca_folder(self.folder, own=AUTHORITY, sections=SECTIONS)
         self.root = self.folder / "root.pem"
         self.intermediate = self.folder / "intermediate.pem"
         self._count = 0
-        self._key(self.folder / "root.key")
-        self._openssl("req", "-x509", "-new", "-key", self.folder / "root.key", "-subj", f"/CN={name} root",
-                      "-days", 3650, "-config", self.config, "-extensions", "root", "-out", self.root)
-        self._key(self.folder / "intermediate.key")
-        self._openssl("req", "-new", "-key", self.folder / "intermediate.key", "-config", self.config,
-                      "-subj", f"/CN={name} intermediate", "-out", self.folder / "intermediate.csr")
-        self._openssl("x509", "-req", "-in", self.folder / "intermediate.csr", "-days", 1825,
-                      "-CA", self.root, "-CAkey", self.folder / "root.key", "-set_serial", "0x1001",
-                      "-extfile", self.config, "-extensions", "intermediate", "-out", self.intermediate)
-
-    @staticmethod
-    def _openssl(*args):
-        return run(["openssl", *args], check=True).stdout
-
-    def _key(self, path, kind="ec"):
-        how = ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"] if kind == "rsa" else \
-              ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
-        self._openssl("genpkey", "-algorithm", *how, "-out", path)
+        make_key(self.folder / "root.key")
+        openssl("req", "-x509", "-new", "-key", self.folder / "root.key", "-subj", f"/CN={name} root",
+                "-days", 3650, "-config", self.config, "-extensions", "root", "-out", self.root)
+        make_key(self.folder / "intermediate.key")
+        openssl("req", "-new", "-key", self.folder / "intermediate.key", "-config", self.config,
+                "-subj", f"/CN={name} intermediate", "-out", self.folder / "intermediate.csr")
+        openssl("x509", "-req", "-in", self.folder / "intermediate.csr", "-days", 1825,
+                "-CA", self.root, "-CAkey", self.folder / "root.key", "-set_serial", "0x1001",
+                "-extfile", self.config, "-extensions", "intermediate", "-out", self.intermediate)
 
     def issue(self, *names, days=90, starts=-1.0, kind="ec", ocsp_url=None, ca_issuers_url=None, crl_url=None,
               must_staple=False):
@@ -103,8 +71,8 @@ class Ca:
         self._count += 1
         leaf = self.folder / f"leaf{self._count}"
         key, csr, cert, extensions = (leaf.with_suffix(s) for s in (".key", ".csr", ".pem", ".ext"))
-        self._key(key, kind)
-        self._openssl("req", "-new", "-key", key, "-config", self.config, "-subj", f"/CN={names[0]}", "-out", csr)
+        make_key(key, kind)
+        openssl("req", "-new", "-key", key, "-config", self.config, "-subj", f"/CN={names[0]}", "-out", csr)
         alternatives = ",".join(("IP:" if re.fullmatch(r"[\d.]+|.*::.*", n) else "DNS:") + n for n in names)
         information = [f"OCSP;URI:{ocsp_url}"] if ocsp_url else []
         information += [f"caIssuers;URI:{ca_issuers_url}"] if ca_issuers_url else []
@@ -116,12 +84,9 @@ class Ca:
             + ([f"crlDistributionPoints = URI:{crl_url}"] if crl_url else [])
             + (["tlsfeature = status_request"] if must_staple else [])) + "\n")
 
-        def utc(offset_days):
-            return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + offset_days * 86400))
-
-        self._openssl("ca", "-config", self.config, "-batch", "-notext", "-in", csr, "-out", cert,
-                      "-extfile", extensions, "-startdate", utc(starts), "-enddate", utc(starts + days))
-        serial = self._openssl("x509", "-in", cert, "-noout", "-serial").strip().split("=", 1)[1]
+        openssl("ca", "-config", self.config, "-batch", "-notext", "-in", csr, "-out", cert,
+                "-extfile", extensions, *lifetime(starts, days))
+        serial = openssl("x509", "-in", cert, "-noout", "-serial").strip().split("=", 1)[1]
         return Issued(cert.read_text(), key.read_text(), self.intermediate.read_text(), normal_serial(serial))
 
     def issue_many(self, count, *names, **how):
@@ -129,8 +94,8 @@ class Ca:
         first = self.issue(*names, **how)
         leaf = self.folder / f"leaf{self._count}"
         before = set((self.folder / "issued").iterdir())
-        self._openssl("ca", "-config", self.config, "-batch", "-notext", "-days", 60,
-                      "-extfile", leaf.with_suffix(".ext"), "-infiles", *[leaf.with_suffix(".csr")] * (count - 1))
+        openssl("ca", "-config", self.config, "-batch", "-notext", "-days", 60,
+                "-extfile", leaf.with_suffix(".ext"), "-infiles", *[leaf.with_suffix(".csr")] * (count - 1))
         made = sorted(set((self.folder / "issued").iterdir()) - before)
         assert len(made) == count - 1, len(made)
         return [first] + [Issued(path.read_text(), first.key, first.chain, normal_serial(path.stem)) for path in made]
@@ -138,14 +103,14 @@ class Ca:
     def revoke(self, issued, reason="keyCompromise"):
         path = self.folder / "revoked.pem"
         path.write_text(issued.cert)
-        self._openssl("ca", "-config", self.config, "-revoke", path, "-crl_reason", reason)
+        openssl("ca", "-config", self.config, "-revoke", path, "-crl_reason", reason)
 
     def crl(self, hours=24):
         """The revocation list of now, as DER."""
         pem = self.folder / "list.pem"
-        self._openssl("ca", "-config", self.config, "-gencrl", "-crlhours", hours, "-out", pem)
+        openssl("ca", "-config", self.config, "-gencrl", "-crlhours", hours, "-out", pem)
         der = self.folder / "list.der"
-        self._openssl("crl", "-in", pem, "-outform", "DER", "-out", der)
+        openssl("crl", "-in", pem, "-outform", "DER", "-out", der)
         return der.read_bytes()
 
     def ocsp_request(self, issued):
@@ -153,7 +118,7 @@ class Ca:
         path = self.folder / "asked.pem"
         path.write_text(issued.cert)
         told = self.folder / "asked.der"
-        self._openssl("ocsp", "-no_nonce", "-issuer", self.intermediate, "-cert", path, "-reqout", told)
+        openssl("ocsp", "-no_nonce", "-issuer", self.intermediate, "-cert", path, "-reqout", told)
         return told.read_bytes()
 
     def ocsp_response(self, request, days=1, signer=None, times=None):
@@ -169,9 +134,8 @@ class Ca:
             certificate, key = self.folder / "signer.pem", self.folder / "signer.key"
             certificate.write_text(signer.cert)
             key.write_text(signer.key)
-        run(["openssl", "ocsp", "-index", self.folder / "index.txt", "-CA", self.intermediate,
-             "-rsigner", certificate, "-rkey", key, "-ndays", days,
-             "-reqin", asked, "-respout", told], check=True)
+        openssl("ocsp", "-index", self.folder / "index.txt", "-CA", self.intermediate, "-rsigner", certificate,
+                "-rkey", key, "-ndays", days, "-reqin", asked, "-respout", told)
         answer = told.read_bytes()
         return with_times(answer, key, self.folder, *times) if times else answer
 

@@ -13,34 +13,12 @@ A name has one key, so a certificate of the same name is a cross-sign.
 import re
 import subprocess
 import threading
-import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from support.clients import normal_serial
-from support.eventually import run
-
-CONFIG = """
-[req]
-distinguished_name = dn
-prompt = no
-[dn]
-CN = unused
-[ca]
-default_ca = here
-[here]
-dir = {folder}
-database = $dir/index.txt
-new_certs_dir = $dir/issued
-rand_serial = yes
-default_md = sha256
-policy = any
-copy_extensions = none
-unique_subject = no
-[any]
-commonName = supplied
-"""
+from support.openssl_ca import lifetime, make_ca_folder, make_key, openssl
 
 
 @dataclass
@@ -64,10 +42,7 @@ class Certificate:
 class Hierarchy:
     def __init__(self, folder, kind="ec"):
         self.folder = Path(folder) / "hierarchy"
-        (self.folder / "issued").mkdir(parents=True)
-        (self.folder / "index.txt").touch()
-        self.config = self.folder / "ca.cnf"
-        self.config.write_text(CONFIG.format(folder=self.folder))
+        self.config = make_ca_folder(self.folder)
         self.kind = kind
         self._count = 0
 
@@ -98,23 +73,16 @@ class Hierarchy:
         self._count += 1
         key = self.folder / (re.sub(r"\W", "_", key_name or name) + ".key")
         if not key.exists():
-            how = ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"] if self.kind == "rsa" else \
-                  ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
-            run(["openssl", "genpkey", "-algorithm", *how, "-out", key], check=True)
+            make_key(key, self.kind)
         request, made, text = (self.folder / f"{self._count}{s}" for s in (".csr", ".pem", ".ext"))
-        run(["openssl", "req", "-new", "-key", key, "-config", self.config, "-subj", f"/CN={name}",
-             "-out", request], check=True)
+        openssl("req", "-new", "-key", key, "-config", self.config, "-subj", f"/CN={name}", "-out", request)
         text.write_text("\n".join(extensions + ["subjectKeyIdentifier = hash",
                                                 "authorityKeyIdentifier = keyid"]) + "\n")
-
-        def utc(offset_days):
-            return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + offset_days * 86400))
-
         signer = ["-selfsign", "-keyfile", key] if issuer is None else \
             ["-cert", issuer.path, "-keyfile", issuer.key_path]
-        run(["openssl", "ca", "-config", self.config, "-batch", "-notext", "-in", request, "-out", made,
-             *signer, "-extfile", text, "-startdate", utc(starts), "-enddate", utc(starts + days)], check=True)
-        serial = run(["openssl", "x509", "-in", made, "-noout", "-serial"], check=True).stdout
+        openssl("ca", "-config", self.config, "-batch", "-notext", "-in", request, "-out", made,
+                *signer, "-extfile", text, *lifetime(starts, days))
+        serial = openssl("x509", "-in", made, "-noout", "-serial")
         return Certificate(name, made.read_text(), made, key, normal_serial(serial.strip().split("=", 1)[1]))
 
 

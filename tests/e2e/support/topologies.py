@@ -6,32 +6,11 @@
 """
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.eventually import run
+from support.openssl_ca import lifetime, make_ca_folder, make_key, openssl
 
-CONFIG = """
-[req]
-distinguished_name = dn
-prompt = no
-[dn]
-CN = unused
-[ca]
-default_ca = here
-[here]
-dir = {folder}
-database = $dir/index.txt
-new_certs_dir = $dir/issued
-rand_serial = yes
-default_md = sha256
-policy = any
-copy_extensions = none
-unique_subject = no
-[any]
-commonName = supplied
-"""
 AUTHORITY = """basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign, cRLSign, digitalSignature
 subjectKeyIdentifier = hash
@@ -58,21 +37,13 @@ class Made:
 class Topology:
     def __init__(self, folder):
         self.folder = Path(folder) / "topology"
-        (self.folder / "issued").mkdir(parents=True)
-        (self.folder / "index.txt").touch()
-        self.config = self.folder / "ca.cnf"
-        self.config.write_text(CONFIG.format(folder=self.folder))
+        self.config = make_ca_folder(self.folder)
         self._count = 0
-
-    def _openssl(self, *args):
-        return run(["openssl", *args], check=True).stdout
 
     def _key(self, label, kind):
         path = self.folder / f"{label.replace(' ', '_').replace('*', 'any')}.{kind}.key"
         if not path.exists():
-            how = ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"] if kind == "rsa" else \
-                  ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
-            self._openssl("genpkey", "-algorithm", *how, "-out", path)
+            make_key(path, kind)
         return path
 
     def _make(self, name, issuer, starts, days, extensions, label, kind="ec"):
@@ -80,17 +51,12 @@ class Topology:
         base = self.folder / f"made{self._count}"
         key = self._key(label, kind)
         base.with_suffix(".ext").write_text(extensions)
-        self._openssl("req", "-new", "-key", key, "-config", self.config, "-subj", f"/CN={name}",
-                      "-out", base.with_suffix(".csr"))
-
-        def utc(offset_days):
-            return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + offset_days * 86400))
-
+        openssl("req", "-new", "-key", key, "-config", self.config, "-subj", f"/CN={name}",
+                "-out", base.with_suffix(".csr"))
         signer = ["-selfsign", "-keyfile", key] if issuer is None else \
                  ["-cert", issuer.cert_path, "-keyfile", issuer.key_path]
-        self._openssl("ca", "-config", self.config, "-batch", "-notext", "-in", base.with_suffix(".csr"),
-                      "-out", base.with_suffix(".pem"), "-extfile", base.with_suffix(".ext"),
-                      "-startdate", utc(starts), "-enddate", utc(starts + days), *signer)
+        openssl("ca", "-config", self.config, "-batch", "-notext", "-in", base.with_suffix(".csr"),
+                "-out", base.with_suffix(".pem"), "-extfile", base.with_suffix(".ext"), *lifetime(starts, days), *signer)
         return Made(name, base.with_suffix(".pem").read_text(), key.read_text(), base.with_suffix(".pem"), key)
 
     def root(self, name, starts=-1000.0, days=3000.0):
