@@ -58,12 +58,6 @@ std::string_view TrimEnd(std::string_view text) {
   return text;
 }
 
-int HexValue(char c) {
-  if (IsDigit(c)) return c - '0';
-  char lower = ToLower(c);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 // One round of what decoders do, and of what careless ones do: escapes, IIS's %uXXXX, bytes of too long or
 // full-width UTF-8 as the ASCII that they are taken for; bytes that some ignore are left out.
 std::string DecodeCarelessly(std::string_view text) {

@@ -9,30 +9,6 @@
 namespace {
 using namespace genkan;
 
-int HexValue(char c) {
-  if (IsDigit(c)) return c - '0';
-  char lower = ToLower(c);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-// The byte that an escape at `at` stands for; -1 where there is none.
-int EscapedByte(std::string_view text, size_t at) {
-  if (text[at] != '%' || at + 2 >= text.size()) return -1;
-  int high = HexValue(text[at + 1]), low = HexValue(text[at + 2]);
-  return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
-std::string Unescape(std::string_view text) {
-  std::string bytes;
-  bytes.reserve(text.size());
-  for (size_t i = 0; i < text.size(); ++i) {
-    int byte = EscapedByte(text, i);
-    bytes += byte < 0 ? text[i] : static_cast<char>(byte);
-    if (byte >= 0) i += 2;
-  }
-  return bytes;
-}
-
 // "/wp-admin/*", "*.bak": * is any run of bytes, ? one; an escape is the byte that it stands for,
 // never a wildcard.
 class Glob {

@@ -6,6 +6,8 @@
 #include <array>
 #include <numeric>
 
+#include "proxy/base/percent.h"
+
 namespace genkan {
 
 bool SameBytesIgnoreCase(std::string_view a, std::string_view b) {
@@ -52,13 +54,6 @@ std::optional<uint64_t> ParseDecimal(std::string_view digits) {
 }
 
 namespace {
-
-int HexValue(char c) {
-  if (IsDigit(c)) return c - '0';
-  char lower = ToLower(c);
-  if (lower >= 'a' && lower <= 'f') return lower - 'a' + 10;
-  return -1;
-}
 
 constexpr std::string_view kBase64 =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

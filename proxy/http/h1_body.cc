@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include "proxy/base/percent.h"
 #include "proxy/base/text.h"
 #include "proxy/http/byte_classes.h"
 #include "proxy/http/h1_parser.h"
@@ -14,12 +15,6 @@ namespace genkan::http {
 namespace {
 
 constexpr uint64_t kMaxChunk = (uint64_t{1} << 63) - 1;
-
-int HexValue(char c) {
-  if (IsDigit(c)) return c - '0';
-  char lower = ToLower(c);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
 
 }  // namespace
 

@@ -26,6 +26,7 @@
 #include "proxy/base/keyed_hash.h"
 #include "proxy/base/line_budget.h"
 #include "proxy/base/log.h"
+#include "proxy/base/percent.h"
 #include "proxy/base/result.h"
 #include "proxy/base/text.h"
 #include "proxy/http/messages.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "proxy/base/percent.h"
 #include "proxy/base/text.h"
 
 namespace genkan::server {
@@ -11,12 +12,6 @@ namespace {
 bool IsUnreserved(unsigned char c) {
   return IsAlpha(static_cast<char>(c)) || IsDigit(static_cast<char>(c)) || c == '-' || c == '.' ||
          c == '_' || c == '~';
-}
-
-int HexValue(char c) {
-  if (IsDigit(c)) return c - '0';
-  char lower = ToLower(c);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
 // Why the decoded byte of an escape cannot be judged; "" where it can.
@@ -48,14 +43,13 @@ Decoded DecodeUnreserved(std::string_view path) {
       result.text += c;
       continue;
     }
-    int high = i + 2 < path.size() ? HexValue(path[i + 1]) : -1;
-    int low = i + 2 < path.size() ? HexValue(path[i + 2]) : -1;
-    if (high < 0 || low < 0) {
+    int escaped = EscapedByte(path, i);
+    if (escaped < 0) {
       doubt("a percent sign that escapes nothing");
       result.text += c;
       continue;
     }
-    auto byte = static_cast<unsigned char>(high * 16 + low);
+    auto byte = static_cast<unsigned char>(escaped);
     i += 2;
     if (IsUnreserved(byte)) {
       result.text += static_cast<char>(byte);
@@ -67,24 +61,6 @@ Decoded DecodeUnreserved(std::string_view path) {
     result.text += kDigits[byte & 15];
   }
   return result;
-}
-
-// The byte that an escape at `at` stands for; -1 where there is none.
-int EscapedByte(std::string_view text, size_t at) {
-  if (text[at] != '%' || at + 2 >= text.size()) return -1;
-  int high = HexValue(text[at + 1]), low = HexValue(text[at + 2]);
-  return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
-std::string DecodeAll(std::string_view text) {
-  std::string bytes;
-  bytes.reserve(text.size());
-  for (size_t i = 0; i < text.size(); ++i) {
-    int byte = EscapedByte(text, i);
-    bytes += byte < 0 ? text[i] : static_cast<char>(byte);
-    if (byte >= 0) i += 2;
-  }
-  return bytes;
 }
 
 // "%252e", but not the "%25" of "/100%25".
@@ -171,7 +147,7 @@ NormalizedPath NormalizePath(std::string_view path) {
   Decoded decoded = DecodeUnreserved(path);
   result.doubt = decoded.doubt;
   if (result.doubt.empty() && HasDoubleEscape(decoded.text)) result.doubt = "a doubly escaped byte";
-  if (result.doubt.empty() && HasOverlongUtf8(DecodeAll(decoded.text))) {
+  if (result.doubt.empty() && HasOverlongUtf8(Unescape(decoded.text))) {
     result.doubt = "overlong UTF-8";
   }
   result.path = RemoveDotSegments(decoded.text);
@@ -200,7 +176,7 @@ std::vector<std::string> OtherReadings(std::string_view path) {
       }
       add(WithoutParameters(one));
     }
-    std::string decoded = DecodeAll(text);
+    std::string decoded = Unescape(text);
     if (decoded == text) break;
     text = std::move(decoded);
   }
