@@ -18,7 +18,10 @@
 
 namespace genkan::control {
 
+struct CertSource;
+
 struct CertEntry {
+  CertSource* source = nullptr;  // whose it is
   std::string site;            // primary name
   std::string name;            // FoundCertificate::name
   std::string last_good_name;  // in LastGood
@@ -27,6 +30,7 @@ struct CertEntry {
   tls::Chain chain;
   tls::CertificatePtr issuer;
   std::vector<tls::ChainProof> proofs;  // of what is in service
+  bool is_judged = false;               // false: they are still to come
   WallTime since{};
   uint64_t swaps = 0;
   std::vector<std::string> files;
@@ -54,6 +58,7 @@ struct CertEntry {
   std::string standby_problem;  // why no standby takes its place, where one is named
 
   bool is_last_good_tried = false;
+  std::vector<std::string> leaves;  // by which the CertIndex has it
   bool is_missing_told = false, is_expiry_told = false, is_unknown_root_told = false;
 };
 

@@ -106,7 +106,7 @@ class CertLeaves::Env final : public CertificateEnv {
     }
     leaf->staple = std::move(staple);
     leaf->stapled_by = watcher_;
-    leaves_.options_.on_change();
+    leaves_.options_.on_change(certificate.sha256_hex);
   }
 
   void CheckCrl(const CertificateView& certificate, const std::string& url, bool is_refresh,
@@ -117,7 +117,7 @@ class CertLeaves::Env final : public CertificateEnv {
   std::string AriDirectory(const CertificateView& certificate) override {
     auto leaf = tls::Certificate::FromDer(certificate.leaf_der);
     if (!leaf) return {};
-    const std::string issuer = tls::IssuerOrganization(**leaf);
+    const std::string& issuer = (*leaf)->issuer_organization();
     for (const config::AriAuthority& authority : leaves_.authorities_) {
       if (authority.issuer == issuer) return authority.directory;
     }
@@ -146,7 +146,7 @@ class CertLeaves::Env final : public CertificateEnv {
     if (leaf == nullptr) return;
     const std::string source = report.source;
     leaf->reports[source] = {watcher_, std::move(report)};
-    leaves_.options_.on_change();
+    leaves_.options_.on_change(certificate.sha256_hex);
   }
 
   void CallAgain(const CertificateView& certificate, Millis delay) override {
@@ -209,7 +209,7 @@ void CertLeaves::Tell(Slot& slot, Leaf& leaf) {
 void CertLeaves::Release(size_t watcher, const std::string& sha256_hex) {
   Leaf* leaf = Find(sha256_hex);
   if (leaf == nullptr || leaf->unreleased.erase(watcher) == 0) return;
-  if (leaf->unreleased.empty()) options_.on_change();
+  if (leaf->unreleased.empty()) options_.on_change(sha256_hex);
 }
 
 size_t CertLeaves::AddWatcher(std::unique_ptr<CertificateWatcher> watcher) {
@@ -227,7 +227,7 @@ void CertLeaves::RemoveWatcher(size_t number) {
     if (leaf.stapled_by == number) leaf.staple = nullptr;
   }
   slots_.erase(number);
-  options_.on_change();
+  options_.on_change({});
 }
 
 void CertLeaves::Watch(CertificateView view) {
@@ -241,15 +241,9 @@ void CertLeaves::Watch(CertificateView view) {
   for (auto& [number, slot] : slots_) Tell(*slot, found->second);
 }
 
-void CertLeaves::Keep(const std::set<std::string>& sha256_hex) {
-  for (auto it = leaves_.begin(); it != leaves_.end();) {
-    if (sha256_hex.contains(it->first)) {
-      ++it;
-      continue;
-    }
-    auto gone = leaves_.extract(it++);
-    for (auto& [number, slot] : slots_) slot->watcher->OnGone(slot->env, gone.key());
-  }
+void CertLeaves::Drop(const std::string& sha256_hex) {
+  if (leaves_.extract(sha256_hex).empty()) return;
+  for (auto& [number, slot] : slots_) slot->watcher->OnGone(slot->env, sha256_hex);
 }
 
 void CertLeaves::Refresh() {

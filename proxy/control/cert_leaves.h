@@ -41,9 +41,9 @@ class CertLeaves {
     event::BlockingPool& pool;
     StateDir& state;
     const Clock& clock;
-    // A leaf has another staple, another state, or all its watchers let it go on. Called in the
-    // midst of a watcher's hook: to be answered later.
-    std::function<void()> on_change;
+    // This leaf (SHA-256 in hex) has another staple, another state, or all its watchers let it go
+    // on; "": every leaf may. Called in the midst of a watcher's hook: to be answered later.
+    std::function<void(const std::string& sha256_hex)> on_change;
   };
 
   explicit CertLeaves(Options options);
@@ -61,8 +61,8 @@ class CertLeaves {
   // Begins to watch; nothing where the leaf is watched already. A staple from the disk is attached
   // before this returns.
   void Watch(CertificateView view);
-  // Only these go on (SHA-256 in hex).
-  void Keep(const std::set<std::string>& sha256_hex);
+  // Nobody has it any more.
+  void Drop(const std::string& sha256_hex);
   void Refresh();
   // Removes what state_dir remembers of other leaves, and of lists that none of these names, unless
   // it was written after `before`. Returns how many files went.

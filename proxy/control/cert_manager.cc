@@ -1,12 +1,12 @@
 #include "proxy/control/cert_manager.h"
 
 #include <algorithm>
-#include <set>
-#include <unordered_map>
+#include <utility>
 
 #include "proxy/base/log.h"
 #include "proxy/config/ari_file.h"
 #include "proxy/control/cert_entry.h"
+#include "proxy/control/cert_index.h"
 #include "proxy/control/cert_leaves.h"
 #include "proxy/control/cert_publisher.h"
 #include "proxy/control/cert_reader.h"
@@ -45,6 +45,8 @@ class Manager final : public CertManager {
   const BarredLeaves& Barred() const override { return publisher_.barred(); }
   void RestoreBarred(BarredLeaves barred) override { publisher_.Restore(std::move(barred)); }
   uint64_t reads() const override { return reader_.reads(); }
+  uint64_t looks() const override { return index_.looks(); }
+  uint64_t trials() const override { return prover_.trials(); }
 
  private:
   std::vector<tls::BundlePtr> ProvedBundles() const;
@@ -53,19 +55,21 @@ class Manager final : public CertManager {
                   const config::CertificateSource& wanted);
   void ScheduleUpdate();
   void Update();
-  void KeepLeaves();
+  void ForgetLeaves(const std::vector<std::string>& gone);
   bool IsAllWell() const;
   void SweepState(WallTime before);
-  bool IsReadyAwaited() const;
+  void AwaitStaples();
+  bool IsReadyAwaited();
+  void OnProof(const std::string& fingerprint, const ProofResult& result);
   void CallReady();
   std::vector<std::string> UncoveredBy(const CertEntry& entry) const;
   std::vector<CertFinding> Findings(const CertEntry& entry) const;
   // A start, a swap and once a day tell all; what is wrong with a chain is told every hour.
-  enum class Telling { kAll, kHourly, kExpired };
+  enum class Telling { kAll, kHourly, kExpired, kNotVerified };
   static bool IsTold(const CertFinding& finding, Telling telling);
   void LogFindings(CertEntry& entry, Telling telling);
   void Tick();
-  void StartTick();
+  void StartTick(const CertIndex::Changes& changes);
 
   bool IsOcspEnabled() const { return config().ocsp.enabled && leaves_.HasWatchers(); }
   const config::Config& config() const { return *snapshot_->config; }
@@ -74,11 +78,12 @@ class Manager final : public CertManager {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   server::SnapshotPtr snapshot_;
   CertSources sources_;
-  // With thousands of sites nobody looks through all of them for each of them.
-  std::unordered_map<std::string, std::vector<const CertSource*>> by_site_;
+  CertIndex index_{sources_};
   bool is_update_scheduled_ = false;
   std::function<void()> ready_;
+  std::vector<std::string> awaited_;  // leaves whose first staple the start waits for
   MonotonicTime next_hour_{};
+  WallTime next_expiry_ = WallTime::max();  // of what is in service: not later than the first
   int hours_ = 0;
   bool is_sweep_wanted_ = false;  // at a start and a reload, and once a day
 
@@ -95,19 +100,23 @@ class Manager final : public CertManager {
 Manager::Manager(CertManagerOptions options)
     : options_(std::move(options)),
       leaves_({options_.loop, options_.fetcher, options_.pool, options_.state, options_.clock,
-               [this] { ScheduleUpdate(); }}),
+               [this](const std::string& sha256_hex) {
+                 if (sha256_hex.empty()) {
+                   index_.TouchAll();
+                 } else {
+                   index_.TouchLeaf(sha256_hex);
+                 }
+                 ScheduleUpdate();
+               }}),
       reaction_({options_.loop, options_.clock, options_.hooks, options_.fetcher, options_.state}),
       drill_({options_.clock, leaves_, sources_, reaction_}),
-      publisher_({options_.clock, leaves_, sources_, options_.publish}),
+      publisher_({options_.clock, leaves_, index_, options_.publish}),
       prover_({options_.loop, &options_.pool, options_.state, options_.clock,
-               [this](const std::string& fingerprint, const tls::Rehearsed& rehearsed) {
-                 // An update looks at every certificate: not once for each of thousands.
-                 const bool has_changed =
-                     swapper_.TakeProof(sources_, fingerprint, rehearsed, reader_.context());
-                 if (has_changed || (is_sweep_wanted_ && prover_.IsIdle())) ScheduleUpdate();
+               [this](const std::string& fingerprint, const ProofResult& result) {
+                 OnProof(fingerprint, result);
                },
                [this] { return ProvedBundles(); }}),
-      swapper_({options_.loop, options_.clock, leaves_, options_.state, prover_,
+      swapper_({options_.loop, options_.clock, leaves_, options_.state, prover_, index_,
                 [this] { ScheduleUpdate(); },
                 [this](const std::string& sha256) { publisher_.Bar(sha256); }}),
       reader_({options_.loop, options_.files, options_.view, options_.clock, sources_,
@@ -126,8 +135,9 @@ void Manager::Apply(server::SnapshotPtr snapshot, std::function<void()> ready) {
   leaves_.SetAriAuthorities(config::AllAriAuthorities(config().revocation));
   reaction_.Configure(config().revocation);
   TakeSources();
+  reader_.TakeSources();
   if (reader_.LoadContext(config().certificates, false)) {
-    for (auto& source : sources_) source->needs_reading = true;
+    for (auto& source : sources_) reader_.Flag(*source);
   }
   prover_.Load(reader_.context());
   publisher_.Renew();
@@ -135,6 +145,7 @@ void Manager::Apply(server::SnapshotPtr snapshot, std::function<void()> ready) {
   Update();
   if (is_first) {
     ready_ = std::move(ready);
+    AwaitStaples();
     if (!IsReadyAwaited()) {
       CallReady();
     } else {
@@ -158,12 +169,11 @@ void Manager::TakeSources() {
       TakeSource(before, i, true, standby);
     }
   }
-  by_site_.clear();
-  for (const auto& source : sources_) by_site_[source->site].push_back(source.get());
   for (const auto& source : before) {
     if (!source) continue;
     for (const auto& entry : source->entries) swapper_.Forget(entry.get());
   }
+  index_.Renew();
 }
 
 void Manager::TakeSource(CertSources& before, size_t site_index, bool is_standby,
@@ -188,7 +198,8 @@ void Manager::ReadAgain(bool force) {
   reader_.LoadContext(config().certificates, true);
   prover_.Load(reader_.context());
   for (auto& source : sources_) {
-    source->needs_reading = source->is_reload = true;
+    reader_.Flag(*source);
+    source->is_reload = true;
     source->is_forced = force;
   }
   Update();
@@ -215,27 +226,25 @@ void Manager::Update() {
   is_update_scheduled_ = false;
   if (!snapshot_) return;
   reader_.ReadFlagged(config().certificates);
-  swapper_.CheckPending(sources_);
-  KeepLeaves();
-  ForEachEntry(sources_, [this](const CertSource&, const CertEntry& entry) {
-    if (entry.in_service) reaction_.Look(entry, leaves_.StateOf(ShaOf(entry.in_service)));
-  });
-  publisher_.Publish(*snapshot_);
+  swapper_.CheckPending();
+  const CertIndex::Changes changes = index_.Take();
+  ForgetLeaves(changes.gone);
+  for (const CertEntry* entry : changes.entries) {
+    if (entry->in_service) reaction_.Look(*entry, leaves_.StateOf(ShaOf(entry->in_service)));
+  }
+  publisher_.Publish(*snapshot_, changes);
   for (CertEntry* entry : swapper_.TakeFresh()) LogFindings(*entry, Telling::kAll);
   if (is_sweep_wanted_ && IsAllWell()) SweepState(WallTime::max());
-  StartTick();
+  StartTick(changes);
   // What was reported meanwhile has been looked at, except by whoever waits for the start.
   if (ready_ && !IsReadyAwaited()) CallReady();
 }
 
-void Manager::KeepLeaves() {
-  std::set<std::string> kept;
-  ForEachEntry(sources_, [&](const CertSource&, const CertEntry& entry) {
-    if (entry.in_service) kept.insert(ShaOf(entry.in_service));
-    if (entry.pending) kept.insert(ShaOf(entry.pending->bundle));
-  });
-  leaves_.Keep(kept);
-  reaction_.Keep(kept);
+void Manager::ForgetLeaves(const std::vector<std::string>& gone) {
+  for (const std::string& sha256_hex : gone) {
+    leaves_.Drop(sha256_hex);
+    reaction_.Drop(sha256_hex);
+  }
 }
 
 // What is configured serves, from its own files: then nobody will want anything else back soon.
@@ -255,14 +264,25 @@ void Manager::SweepState(WallTime before) {
     LOG_INFO("state_swept", "files={} of certificates and lists that are not in use", removed);
 }
 
-bool Manager::IsReadyAwaited() const {
-  bool is_awaited = false;
+// A trial in the background has ended.
+void Manager::OnProof(const std::string& fingerprint, const ProofResult& result) {
+  const auto proved = swapper_.TakeProof(fingerprint, result, reader_.context());
+  for (CertEntry* entry : proved.not_verified) LogFindings(*entry, Telling::kNotVerified);
+  if (proved.has_changed || (is_sweep_wanted_ && prover_.IsIdle())) ScheduleUpdate();
+}
+
+void Manager::AwaitStaples() {
+  if (!IsOcspEnabled()) return;
   ForEachEntry(sources_, [&](const CertSource&, const CertEntry& entry) {
-    if (!entry.in_service || entry.in_service->leaf().ocsp_urls().empty() || !IsOcspEnabled())
-      return;
-    is_awaited |= !leaves_.IsReleased(ShaOf(entry.in_service));
+    if (entry.in_service && !entry.in_service->leaf().ocsp_urls().empty())
+      awaited_.push_back(ShaOf(entry.in_service));
   });
-  return is_awaited;
+}
+
+// Each is asked for until it is there, not all of them each time.
+bool Manager::IsReadyAwaited() {
+  while (!awaited_.empty() && leaves_.IsReleased(awaited_.back())) awaited_.pop_back();
+  return !awaited_.empty();
 }
 
 void Manager::CallReady() {
@@ -272,23 +292,21 @@ void Manager::CallReady() {
 
 // The site's names that none of its certificates covers; told with its first one.
 std::vector<std::string> Manager::UncoveredBy(const CertEntry& entry) const {
+  if (entry.source->is_standby) return {};
   std::vector<const tls::Certificate*> leaves;
-  const CertSource* of_entry = nullptr;
   const CertEntry* first = nullptr;
-  const auto of_site = by_site_.find(entry.site);
-  if (of_site == by_site_.end()) return {};
-  for (const CertSource* source : of_site->second) {
+  for (const CertSource* source : index_.OfSite(entry.source->site_index)) {
     if (source->is_standby) continue;
     for (const auto& other : source->entries) {
       if (!other->in_service) continue;
       if (first == nullptr) first = other.get();
-      if (other.get() == &entry) of_entry = source;
+      if (first != &entry) return {};
       leaves.push_back(&other->in_service->leaf());
     }
   }
-  if (first != &entry || of_entry == nullptr) return {};
+  if (first != &entry) return {};
   std::vector<std::string> uncovered;
-  for (const std::string& name : snapshot_->sites[of_entry->site_index].config.names) {
+  for (const std::string& name : snapshot_->sites[entry.source->site_index].config.names) {
     if (std::none_of(leaves.begin(), leaves.end(),
                      [&](const tls::Certificate* leaf) { return CoversSiteName(*leaf, name); }))
       uncovered.push_back(name);
@@ -316,6 +334,8 @@ bool Manager::IsTold(const CertFinding& finding, Telling telling) {
       return finding.level == LogLevel::kError && !is_of_dates;
     case Telling::kExpired:
       return event == "cert_expired";
+    case Telling::kNotVerified:
+      return event == "cert_not_verified";
   }
   return false;
 }
@@ -350,21 +370,28 @@ void Manager::Tick() {
   });
   for (auto& source : sources_) {
     // What was refused may be better than what is in service by now.
-    source->needs_reading |= std::any_of(source->entries.begin(), source->entries.end(),
-                                         [](const auto& entry) { return !entry->refusal.empty(); });
+    if (std::any_of(source->entries.begin(), source->entries.end(),
+                    [](const auto& entry) { return !entry->refusal.empty(); }))
+      reader_.Flag(*source);
   }
+  // What time alone changes: staples that end, a standby that has expired.
+  index_.TouchAll();
   ScheduleUpdate();
 }
 
-void Manager::StartTick() {
+void Manager::StartTick(const CertIndex::Changes& changes) {
   const WallTime now = options_.clock.Wall();
   if (next_hour_ == MonotonicTime{}) next_hour_ = options_.loop.now() + kHour;
   Millis delay = std::chrono::ceil<Millis>(next_hour_ - options_.loop.now());
-  ForEachEntry(sources_, [&](const CertSource&, const CertEntry& entry) {
-    if (!entry.in_service || entry.in_service->leaf().not_after() <= now) return;
-    auto left = std::chrono::duration_cast<Millis>(entry.in_service->leaf().not_after() - now);
-    delay = std::min(delay, left + Millis(1'000));
-  });
+  if (changes.is_all) next_expiry_ = WallTime::max();
+  for (const CertEntry* entry : changes.entries) {
+    if (entry->in_service && entry->in_service->leaf().not_after() > now)
+      next_expiry_ = std::min(next_expiry_, entry->in_service->leaf().not_after());
+  }
+  if (next_expiry_ != WallTime::max()) {
+    const auto left = std::chrono::duration_cast<Millis>(next_expiry_ - now);
+    delay = std::min(delay, std::max(left + Millis(1'000), Millis(0)));
+  }
   tick_.Start(delay);
 }
 

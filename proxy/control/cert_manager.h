@@ -109,6 +109,10 @@ class CertManager {
   virtual void RestoreBarred(BarredLeaves barred) = 0;
   // How many entries of `certificates` have been read, each time counted.
   virtual uint64_t reads() const = 0;
+  // How many certificates have been looked at for what changed about them, and how many have been
+  // tried while they served, each time counted: a change of one is one.
+  virtual uint64_t looks() const = 0;
+  virtual uint64_t trials() const = 0;
 };
 
 }  // namespace genkan::control

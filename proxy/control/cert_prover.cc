@@ -65,8 +65,8 @@ void CertProver::MarkProved(const std::string& fingerprint) {
   if (proved_.insert(fingerprint).second) SaveSoon();
 }
 
-void CertProver::Prove(tls::BundlePtr bundle, tls::TlsPolicy policy, std::string server_name) {
-  waiting_.push_back({std::move(bundle), std::move(policy), std::move(server_name)});
+void CertProver::Prove(ProofTask task) {
+  waiting_.push_back(std::move(task));
   if (!is_busy_ && !next_.is_running()) next_.Start(Millis(0));
 }
 
@@ -74,27 +74,32 @@ void CertProver::Prove(tls::BundlePtr bundle, tls::TlsPolicy policy, std::string
 // cores serve.
 void CertProver::Next() {
   if (is_busy_ || waiting_.empty()) return;
-  Task task = std::move(waiting_.front());
+  ProofTask task = std::move(waiting_.front());
   waiting_.pop_front();
+  if (task.has_trial) ++trials_;
   std::string fingerprint = task.bundle->fingerprint();
   auto prove = [task = std::move(task), profiles = profiles_, now = options_.clock.Wall()] {
     // The time of the question: the clock is this thread's.
     const ManualClock clock(now);
     // Apart: what is decoded for it is not kept.
     const MonotonicTime begin = SystemClock().Now();
-    Trial trial{tls::Rehearse(task.bundle->Apart(), task.policy, task.server_name, profiles, clock),
-                {}};
-    trial.took = std::chrono::ceil<Millis>(SystemClock().Now() - begin);
-    return trial;
+    Answer answer;
+    if (task.has_trial)
+      answer.result.rehearsed =
+          tls::Rehearse(task.bundle->Apart(), task.policy, task.server_name, profiles, clock);
+    answer.result.proofs =
+        tls::ProveChain(profiles, task.bundle->chain(), task.bundle->long_chain(), clock.Wall());
+    answer.took = std::chrono::ceil<Millis>(SystemClock().Now() - begin);
+    return answer;
   };
   if (options_.pool == nullptr) return Finish(fingerprint, prove());
   is_busy_ = true;
   std::weak_ptr<bool> alive = alive_;
   bool is_taken = options_.pool->Submit([this, alive, fingerprint, prove, loop = &options_.loop] {
-    loop->Post([this, alive, fingerprint, trial = prove()] {
+    loop->Post([this, alive, fingerprint, answer = prove()] {
       if (!alive.lock()) return;
       is_busy_ = false;
-      Finish(fingerprint, trial);
+      Finish(fingerprint, answer);
     });
   });
   if (is_taken) return;
@@ -102,10 +107,10 @@ void CertProver::Next() {
   Finish(fingerprint, prove());
 }
 
-void CertProver::Finish(const std::string& fingerprint, const Trial& trial) {
-  if (trial.rehearsed.failure.empty()) MarkProved(fingerprint);
-  options_.on_result(fingerprint, trial.rehearsed);
-  if (!waiting_.empty()) next_.Start(std::min(trial.took, kLongestRest));
+void CertProver::Finish(const std::string& fingerprint, Answer answer) {
+  if (answer.result.rehearsed && answer.result.rehearsed->failure.empty()) MarkProved(fingerprint);
+  options_.on_result(fingerprint, std::move(answer.result));
+  if (!waiting_.empty()) next_.Start(std::min(answer.took, kLongestRest));
 }
 
 void CertProver::SaveSoon() {

@@ -12,6 +12,7 @@
 
 #include "proxy/control/barred_leaves.h"
 #include "proxy/control/cert_entry.h"
+#include "proxy/control/cert_index.h"
 #include "proxy/server/snapshot.h"
 #include "proxy/tls/cert_store.h"
 
@@ -22,35 +23,39 @@ class CertPublisher {
   struct Options {
     const Clock& clock;
     const CertLeaves& leaves;
-    const CertSources& sources;
+    CertIndex& index;
     // The leaves (SHA-256, 32 bytes) come sorted.
     std::function<void(tls::CertStorePtr, std::shared_ptr<const std::vector<std::string>>)> publish;
   };
 
   explicit CertPublisher(Options options) : options_(std::move(options)) {}
 
-  // Gives each bundle in service its staple, then publishes.
-  void Publish(const server::Snapshot& snapshot);
+  // Gives each bundle in service its staple, then publishes. Looks at the sites of `changes` alone.
+  void Publish(const server::Snapshot& snapshot, const CertIndex::Changes& changes);
   // The next Publish does: site indices and names may be others.
-  void Renew() { was_published_ = false; }
+  void Renew() { store_ = nullptr; }
   // Sessions of this leaf (SHA-256, 32 bytes) do not resume while a ticket of it may live.
   void Bar(const std::string& sha256);
   // For a hand-over: what is barred, and what was by the process before, to be published next.
   const BarredLeaves& barred() const { return barred_; }
-  void Restore(BarredLeaves barred) { barred_.merge(std::move(barred)); }
+  void Restore(BarredLeaves barred);
 
  private:
-  void ChooseStandby(const server::Snapshot& snapshot);
+  void ChooseStandby(const server::Snapshot& snapshot, size_t site_index);
   void TellStandby(CertEntry& entry, bool was_replaced, const std::string& problem);
+  std::vector<tls::BundlePtr> BundlesOf(size_t site_index);
+  bool PublishBundles(const server::Snapshot& snapshot, const CertIndex::Changes& changes);
+  bool PublishBarred();
+  void BarUntil(const std::string& sha256, WallTime until);
   void BarRevoked(const tls::BundlePtr& bundle, const std::string& sha256_hex);
-  std::set<std::string> Barred();
   void ForgetHistory();
 
   Options options_;
-  bool was_published_ = false;
-  std::vector<std::pair<uint32_t, tls::BundlePtr>> published_;
+  tls::CertStorePtr store_;                 // as published; null: it is to be made anew
   BarredLeaves barred_;
-  std::set<std::string> published_barred_;
+  WallTime next_end_ = WallTime::max();     // not later than the first of those moments
+  bool has_other_barred_ = true;            // than published
+  std::shared_ptr<const std::vector<std::string>> published_barred_;
 };
 
 }  // namespace genkan::control

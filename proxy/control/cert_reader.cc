@@ -28,7 +28,7 @@ CertReader::CertReader(Options options)
           options_.view),
       retry_(options_.loop,
              [this] {
-               for (auto& source : options_.sources) source->needs_reading |= source->needs_retry;
+               for (CertSource* source : retrying_) Flag(*source);
                options_.on_due();
              }),
       issuers_({options_.loop, options_.fetcher, options_.state, options_.clock,
@@ -72,47 +72,69 @@ void CertReader::LoadTrust(const config::Certificates& wanted) {
   trust_profiles_ = wanted.trust_profiles;
 }
 
-void CertReader::OnFiles(const std::vector<std::string>& paths) {
-  auto contains = [&](const std::vector<std::string>& list) {
-    return std::any_of(paths.begin(), paths.end(), [&](const std::string& path) {
-      return std::find(list.begin(), list.end(), path) != list.end();
-    });
-  };
-  if (contains(pool_)) {
-    is_pool_dirty_ = true;
-    for (auto& source : options_.sources) source->needs_reading = true;
+void CertReader::TakeSources() {
+  flagged_.clear();
+  retrying_.clear();
+  by_path_.clear();
+  for (auto& source : options_.sources) {
+    if (source->needs_reading) flagged_.push_back(source.get());
+    if (source->needs_retry) retrying_.insert(source.get());
+    for (const std::string& path : source->watch) by_path_[path].push_back(source.get());
   }
-  for (auto& source : options_.sources) source->needs_reading |= contains(source->watch);
+  is_watch_dirty_ = is_wants_dirty_ = true;
+}
+
+void CertReader::Flag(CertSource& source) {
+  if (!std::exchange(source.needs_reading, true)) flagged_.push_back(&source);
+}
+
+void CertReader::OnFiles(const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    if (std::find(pool_.begin(), pool_.end(), path) != pool_.end()) {
+      is_pool_dirty_ = true;
+      for (auto& source : options_.sources) Flag(*source);
+    }
+    if (const auto users = by_path_.find(path); users != by_path_.end()) {
+      for (CertSource* source : users->second) Flag(*source);
+    }
+  }
   options_.on_due();
 }
 
-// Before the reading, so that no change falls between the two.
-void CertReader::WatchFiles() {
-  std::vector<std::string> paths = pool_;
-  for (auto& source : options_.sources) {
-    if (source->needs_reading) source->watch = WatchPathsOf(source->config, options_.files);
-    paths.insert(paths.end(), source->watch.begin(), source->watch.end());
+// With the state that each path had before the reading, so that no change falls between the two.
+void CertReader::WatchFiles(const std::vector<CertSource*>& wanted,
+                            std::vector<std::vector<event::WatchedPath>> watches) {
+  std::vector<event::WatchedPath> seen;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    CertSource* source = wanted[i];
+    std::vector<std::string> paths;
+    for (event::WatchedPath& watch : watches[i]) {
+      paths.push_back(watch.path);
+      seen.push_back(std::move(watch));
+    }
+    if (paths == source->watch) continue;
+    is_watch_dirty_ = true;
+    for (const std::string& path : source->watch) {
+      const auto users = by_path_.find(path);
+      std::erase(users->second, source);
+      if (users->second.empty()) by_path_.erase(users);
+    }
+    for (const std::string& path : paths) by_path_[path].push_back(source);
+    source->watch = std::move(paths);
   }
-  std::sort(paths.begin(), paths.end());
-  paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
-  if (paths == watched_) return;
-  watched_ = paths;
-  watcher_.Watch(paths);
+  if (!std::exchange(is_watch_dirty_, false)) return;
+  std::vector<std::string> paths = pool_;
+  for (const auto& [path, users] : by_path_) paths.push_back(path);
+  watcher_.Watch(paths, std::move(seen));
 }
 
 void CertReader::ReadFlagged(const config::Certificates& wanted) {
   if (is_pool_dirty_) LoadContext(wanted, false);
-  WatchFiles();
-  std::vector<CertSource*> wanted_sources;
-  for (auto& source : options_.sources) {
-    if (source->needs_reading) wanted_sources.push_back(source.get());
-  }
-  std::vector<SourceReading> readings = ReadAll(wanted_sources);
-  for (size_t i = 0; i < readings.size(); ++i) Take(*wanted_sources[i], std::move(readings[i]));
-  KeepWanted();
-  const bool needs_retry = std::any_of(options_.sources.begin(), options_.sources.end(),
-                                       [](const auto& source) { return source->needs_retry; });
-  if (!needs_retry) {
+  const std::vector<CertSource*> sources = std::exchange(flagged_, {});
+  std::vector<SourceReading> readings = ReadAll(sources);
+  for (size_t i = 0; i < readings.size(); ++i) Take(*sources[i], std::move(readings[i]));
+  if (std::exchange(is_wants_dirty_, false)) KeepWanted();
+  if (retrying_.empty()) {
     retry_.Cancel();
   } else if (!retry_.is_running()) {
     retry_.Start(kRetry);
@@ -128,16 +150,20 @@ std::vector<SourceReading> CertReader::ReadAll(const std::vector<CertSource*>& w
   struct Work {
     std::vector<config::CertificateSource> sources;
     std::vector<SourceReading> readings;
+    std::vector<std::vector<event::WatchedPath>> watches;
     CertificateContext context;
     FileAccess& files;
+    event::FileView& view;
     std::atomic<size_t> next = 0, done = 0;
     std::mutex mutex;
     std::condition_variable all_done;
 
-    Work(const CertificateContext& the_context, FileAccess& the_files)
-        : context(the_context), files(the_files) {}
+    Work(const CertificateContext& the_context, FileAccess& the_files, event::FileView& the_view)
+        : context(the_context), files(the_files), view(the_view) {}
     void Run() {
       for (size_t i = next++; i < sources.size(); i = next++) {
+        for (std::string& path : WatchPathsOf(sources[i], files))
+          watches[i].push_back({path, view.State(path)});
         readings[i] = ReadSource(sources[i], files, context);
         if (++done < sources.size()) continue;
         std::lock_guard lock(mutex);
@@ -145,16 +171,20 @@ std::vector<SourceReading> CertReader::ReadAll(const std::vector<CertSource*>& w
       }
     }
   };
-  auto work = std::make_shared<Work>(context_, options_.files);
+  auto work = std::make_shared<Work>(context_, options_.files, options_.view);
   for (const CertSource* source : wanted) work->sources.push_back(source->config);
   work->readings.resize(wanted.size());
+  work->watches.resize(wanted.size());
   const size_t helpers = wanted.size() < kFewSources || options_.pool == nullptr
                              ? 0
                              : std::min<size_t>(kMostHelpers, std::thread::hardware_concurrency());
+  // Of many, what clients say to their chains is found out behind.
+  work->context.proves_chains = helpers == 0;
   for (size_t i = 1; i < helpers; ++i) options_.pool->Submit([work] { work->Run(); });
   work->Run();
   std::unique_lock lock(work->mutex);
   work->all_done.wait(lock, [&] { return work->done == work->sources.size(); });
+  WatchFiles(wanted, std::move(work->watches));
   return std::move(work->readings);
 }
 
@@ -165,12 +195,18 @@ void CertReader::Take(CertSource& source, SourceReading reading) {
   source.needs_retry =
       std::any_of(reading.certificates.begin(), reading.certificates.end(),
                   [](const FoundCertificate& found) { return found.may_be_half_written; });
+  if (source.needs_retry) {
+    retrying_.insert(&source);
+  } else {
+    retrying_.erase(&source);
+  }
   options_.on_reading(source, std::move(reading.certificates));
   source.needs_reading = source.is_reload = source.is_forced = false;
 }
 
 // Asks for what these chains lack. True where some of it was on the disk, for another reading.
 bool CertReader::WantIssuers(CertSource& source, const std::vector<FoundCertificate>& found) {
+  is_wants_dirty_ |= !source.wants.empty();
   source.wants.clear();
   if (!uses_aia_) return false;
   bool has_more = false;
@@ -178,6 +214,7 @@ bool CertReader::WantIssuers(CertSource& source, const std::vector<FoundCertific
     if (!one.bundle || one.chain.is_complete || one.chain.missing_urls.empty()) continue;
     const tls::CertificatePtr& last = one.chain.certificates.back();
     source.wants.insert(last->sha256_hex());
+    is_wants_dirty_ = true;
     has_more |= issuers_.Want(last);
   }
   if (has_more) FillPool();
@@ -186,7 +223,9 @@ bool CertReader::WantIssuers(CertSource& source, const std::vector<FoundCertific
 
 void CertReader::OnIssuer(const std::string& sha256) {
   FillPool();
-  for (auto& source : options_.sources) source->needs_reading |= source->wants.contains(sha256);
+  for (auto& source : options_.sources) {
+    if (source->wants.contains(sha256)) Flag(*source);
+  }
   options_.on_due();
 }
 

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "proxy/control/cert_entry.h"
@@ -39,6 +41,10 @@ class CertReader {
   // Takes the roots and the pool that these settings name; true where they may be others than
   // before. `again`: also where the settings are the same.
   bool LoadContext(const config::Certificates& wanted, bool again);
+  // Sources have come or gone.
+  void TakeSources();
+  // It is to be read.
+  void Flag(CertSource& source);
   // Watches what is to be watched, then reads what needs it.
   void ReadFlagged(const config::Certificates& wanted);
   const CertificateContext& context() const { return context_; }
@@ -49,7 +55,8 @@ class CertReader {
  private:
   void OnFiles(const std::vector<std::string>& paths);
   void LoadTrust(const config::Certificates& wanted);
-  void WatchFiles();
+  void WatchFiles(const std::vector<CertSource*>& wanted,
+                  std::vector<std::vector<event::WatchedPath>> watches);
   std::vector<SourceReading> ReadAll(const std::vector<CertSource*>& wanted);
   void Take(CertSource& source, SourceReading reading);
   bool WantIssuers(CertSource& source, const std::vector<FoundCertificate>& found);
@@ -65,7 +72,11 @@ class CertReader {
   bool uses_aia_ = false;
   bool has_context_ = false, is_pool_dirty_ = false;
   event::FileWatcher watcher_;
-  std::vector<std::string> watched_;
+  std::unordered_map<std::string, std::vector<CertSource*>> by_path_;  // that is watched
+  bool is_watch_dirty_ = true;
+  std::vector<CertSource*> flagged_;
+  std::set<CertSource*> retrying_;
+  bool is_wants_dirty_ = true;
   event::Timer retry_;
   IssuerFetcher issuers_;
   uint64_t reads_ = 0;

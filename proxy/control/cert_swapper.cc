@@ -38,6 +38,13 @@ void LogInService(const CertEntry& entry, bool is_swap, const std::string& objec
   }
 }
 
+// By a client that has to take it.
+bool IsRefused(const std::vector<tls::ChainProof>& proofs) {
+  return std::any_of(proofs.begin(), proofs.end(), [](const tls::ChainProof& proof) {
+    return proof.profile->is_required() && !proof.verdict.is_accepted;
+  });
+}
+
 }  // namespace
 
 CertSwapper::CertSwapper(Options options)
@@ -79,6 +86,8 @@ CertEntry* CertSwapper::EntryOf(CertSource& source, const FoundCertificate& foun
     if (entry->name == found.name) return entry.get();
   }
   source.entries.push_back(std::make_unique<CertEntry>());
+  source.entries.back()->source = &source;
+  options_.index.Touch(*source.entries.back());
   source.entries.back()->site = source.site;
   source.entries.back()->name = found.name;
   source.entries.back()->last_good_name = LastGood::NameOf(source.site, source.config, found.name);
@@ -106,7 +115,7 @@ bool CertSwapper::StartFromLastGood(const CertSource& source, CertEntry& entry,
   const bool can_be_forced = found.bundle != nullptr;
   ServeLastGood(entry, *std::move(last), found.files, reason,
                 can_be_forced ? kForceHint : kFilesHint);
-  ProveLater(source, entry);
+  ProveLater(entry);
   return true;
 }
 
@@ -119,7 +128,7 @@ void CertSwapper::ServeLastGood(CertEntry& entry, FoundCertificate last,
             entry.site, entry.name, last.bundle->leaf().serial_hex(),
             FormatIso8601(last.bundle->leaf().not_after()), reason);
   last.files = files;
-  options_.leaves.Watch(ViewOf(entry, last.bundle, last.issuer));
+  Watch(entry, last);
   PutInService(entry, std::move(last), "", false);
   Refuse(entry, reason, hint);
 }
@@ -142,7 +151,7 @@ void CertSwapper::DropUnmatched(CertSource& source, const std::set<const CertEnt
       return false;
     }
     if (entry->in_service) LOG_INFO("cert_removed", "site={} name={}", entry->site, entry->name);
-    fresh_.erase(entry.get());
+    Forget(entry.get());
     return true;
   });
 }
@@ -200,10 +209,15 @@ void CertSwapper::Consider(const CertSource& source, CertEntry& entry, FoundCert
     case SwapDecision::Kind::kRefuse:
       return Refuse(entry, decision.reason, decision.can_be_forced ? kForceHint : kRenewHint);
     case SwapDecision::Kind::kNothingToDo:
-      entry.pending.reset();
+      DropPending(entry);
       entry.files = std::move(found.files);
       entry.chain = std::move(found.chain);
-      entry.proofs = std::move(found.proofs);
+      entry.is_judged = found.is_judged;
+      if (found.is_judged) {
+        entry.proofs = std::move(found.proofs);
+      } else {
+        ProveLater(entry);
+      }
       if (found.issuer) entry.issuer = found.issuer;
       if (problem.empty()) entry.refusal.clear();
       break;
@@ -231,12 +245,14 @@ void CertSwapper::Take(const CertSource& source, CertEntry& entry, FoundCertific
   const std::string sha = ShaOf(found.bundle);
   const bool is_waiting = entry.pending && ShaOf(entry.pending->bundle) == sha;
   const bool is_same_leaf = entry.in_service && ShaOf(entry.in_service) == sha;
-  options_.leaves.Watch(ViewOf(entry, found.bundle, found.issuer));
+  Watch(entry, found);
   if (!entry.in_service || is_same_leaf) {
     PutInService(entry, std::move(found), decision.reason, source.is_forced);
-    return ProveLater(source, entry);
+    return ProveLater(entry);
   }
   entry.pending = std::move(found);
+  waiting_.insert(&entry);
+  options_.index.Touch(entry);
   entry.pending_objection = decision.reason;
   entry.pending_is_forced = source.is_forced;
   if (!is_waiting) entry.pending_since = options_.loop.now();
@@ -278,7 +294,7 @@ void CertSwapper::CheckPending(CertEntry& entry) {
   const std::string sha = ShaOf(entry.pending->bundle);
   if (options_.leaves.StateOf(sha).revocation == "revoked" && !entry.pending_is_forced &&
       options_.leaves.StateOf(ShaOf(entry.in_service)).revocation != "revoked") {
-    entry.pending.reset();
+    DropPending(entry);
     return Refuse(entry, "it is revoked", kForceHint);
   }
   if (WaitsForStaple(entry, *entry.pending)) {
@@ -286,8 +302,9 @@ void CertSwapper::CheckPending(CertEntry& entry) {
     return;
   }
   FoundCertificate found = *std::move(entry.pending);
-  entry.pending.reset();
+  DropPending(entry);
   PutInService(entry, std::move(found), entry.pending_objection, entry.pending_is_forced);
+  ProveLater(entry);
 }
 
 void CertSwapper::PutInService(CertEntry& entry, FoundCertificate found,
@@ -295,10 +312,12 @@ void CertSwapper::PutInService(CertEntry& entry, FoundCertificate found,
   tls::BundlePtr before = std::exchange(entry.in_service, found.bundle);
   entry.chain = std::move(found.chain);
   entry.proofs = std::move(found.proofs);
+  entry.is_judged = found.is_judged;
   entry.issuer = std::move(found.issuer);
   entry.files = std::move(found.files);
   entry.since = options_.clock.Wall();
   entry.is_expiry_told = false;
+  StopProving(entry);
   entry.fingerprint = entry.in_service->fingerprint();
   entry.is_proved = found.is_tried;
   if (found.is_tried) options_.prover.MarkProved(entry.fingerprint);
@@ -310,7 +329,35 @@ void CertSwapper::PutInService(CertEntry& entry, FoundCertificate found,
       options_.bar(before->leaf().sha256());
   }
   fresh_.insert(&entry);
+  options_.index.Touch(entry);
   SaveLastGood(entry);
+}
+
+void CertSwapper::Watch(const CertEntry& entry, const FoundCertificate& found) {
+  CertificateView view = ViewOf(entry, found.bundle, found.issuer);
+  options_.index.Note(view.sha256_hex);
+  options_.leaves.Watch(std::move(view));
+}
+
+void CertSwapper::DropPending(CertEntry& entry) {
+  entry.pending.reset();
+  waiting_.erase(&entry);
+  options_.index.Touch(entry);
+}
+
+void CertSwapper::Forget(CertEntry* entry) {
+  fresh_.erase(entry);
+  waiting_.erase(entry);
+  StopProving(*entry);
+  options_.index.Forget(*entry);
+}
+
+// What is on its way for it is not of what it serves now.
+void CertSwapper::StopProving(CertEntry& entry) {
+  const auto found = proving_.find(entry.fingerprint);
+  if (found == proving_.end()) return;
+  std::erase(found->second, &entry);
+  if (found->second.empty()) proving_.erase(found);
 }
 
 // Good is what has been tried.
@@ -319,53 +366,72 @@ void CertSwapper::SaveLastGood(const CertEntry& entry) {
     last_good_.Save(entry.last_good_name, entry.in_service);
 }
 
-// What serves without a trial: proved by an earlier run, or tried while it serves.
-void CertSwapper::ProveLater(const CertSource& source, CertEntry& entry) {
-  if (entry.is_proved) return;
-  if (options_.prover.IsProved(entry.fingerprint)) {
-    entry.is_proved = true;
-    return SaveLastGood(entry);
-  }
-  const server::SiteSpec& site = snapshot_->sites[source.site_index];
-  options_.prover.Prove(entry.in_service, site.tls_policy, site.name);
-}
-
-bool CertSwapper::TakeProof(const CertSources& sources, const std::string& fingerprint,
-                            const tls::Rehearsed& rehearsed, const CertificateContext& context) {
-  bool has_changed = false;
-  ForEachEntry(sources, [&](const CertSource& source, CertEntry& entry) {
-    if (!entry.in_service || entry.is_proved || entry.fingerprint != fingerprint) return;
-    if (!rehearsed.failure.empty()) {
-      has_changed = true;
-      return TakeOutOfService(source, entry, rehearsed.failure, context);
-    }
+// What serves without a trial: proved by an earlier run, or tried while it serves. What clients say
+// to its chain is found out there too, where many were read at once.
+void CertSwapper::ProveLater(CertEntry& entry) {
+  const bool has_trial = !entry.is_proved && !options_.prover.IsProved(entry.fingerprint);
+  if (!entry.is_proved && !has_trial) {
     entry.is_proved = true;
     SaveLastGood(entry);
-  });
-  return has_changed;
+  }
+  if (!has_trial && entry.is_judged) return;
+  std::vector<CertEntry*>& same = proving_[entry.fingerprint];
+  if (std::find(same.begin(), same.end(), &entry) != same.end()) return;
+  same.push_back(&entry);
+  const server::SiteSpec& site = snapshot_->sites[entry.source->site_index];
+  options_.prover.Prove({entry.in_service, site.tls_policy, site.name, has_trial});
+}
+
+CertSwapper::Proved CertSwapper::TakeProof(const std::string& fingerprint,
+                                           const ProofResult& result,
+                                           const CertificateContext& context) {
+  Proved proved;
+  const auto found = proving_.find(fingerprint);
+  if (found == proving_.end()) return proved;
+  // A copy: one that is done with, or goes out of service, leaves the list.
+  for (CertEntry* entry : std::vector<CertEntry*>(found->second)) {
+    if (result.rehearsed && !entry->is_proved) {
+      if (!result.rehearsed->failure.empty()) {
+        proved.has_changed = true;
+        TakeOutOfService(*entry, result.rehearsed->failure, context);
+        continue;
+      }
+      entry->is_proved = true;
+      SaveLastGood(*entry);
+    }
+    if (!entry->is_judged) {
+      entry->proofs = result.proofs;
+      entry->is_judged = true;
+      if (IsRefused(entry->proofs)) proved.not_verified.push_back(entry);
+    }
+    // Otherwise it came later, with a task of its own.
+    if (entry->is_proved) StopProving(*entry);
+  }
+  return proved;
 }
 
 // It matched by its public half and dates, and still nobody gets through with it.
-void CertSwapper::TakeOutOfService(const CertSource& source, CertEntry& entry,
-                                   const std::string& failure, const CertificateContext& context) {
+void CertSwapper::TakeOutOfService(CertEntry& entry, const std::string& failure,
+                                   const CertificateContext& context) {
   const std::string reason = "no handshake succeeds with it: " + failure;
+  StopProving(entry);
   entry.broken = std::exchange(entry.fingerprint, {});
   entry.in_service.reset();
+  entry.is_judged = false;
   fresh_.erase(&entry);
+  options_.index.Touch(entry);
   auto last = config().certificates.keep_last_good ? last_good_.Load(entry.last_good_name, context)
                                                    : std::nullopt;
   if (!last || last->bundle->fingerprint() == entry.broken)
     return Refuse(entry, reason, kRenewHint);
   ServeLastGood(entry, *std::move(last), entry.files, reason, kRenewHint);
-  ProveLater(source, entry);
+  ProveLater(entry);
 }
 
 // What waits: its staple may be there, or the time over.
-void CertSwapper::CheckPending(const CertSources& sources) {
+void CertSwapper::CheckPending() {
   pending_.Cancel();
-  ForEachEntry(sources, [this](const CertSource&, CertEntry& entry) {
-    if (entry.pending) CheckPending(entry);
-  });
+  for (CertEntry* entry : std::set<CertEntry*>(waiting_)) CheckPending(*entry);
 }
 
 }  // namespace genkan::control

@@ -6,9 +6,12 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "proxy/control/cert_entry.h"
+#include "proxy/control/cert_index.h"
 #include "proxy/control/cert_prover.h"
 #include "proxy/control/last_good.h"
 #include "proxy/event/event_loop.h"
@@ -25,6 +28,7 @@ class CertSwapper {
     CertLeaves& leaves;
     StateDir& state;
     CertProver& prover;
+    CertIndex& index;
     // What waits is to be looked at again: CheckPending is wanted.
     std::function<void()> on_due;
     // A leaf that an operator forced out (SHA-256, 32 bytes).
@@ -36,15 +40,18 @@ class CertSwapper {
   void Configure(server::SnapshotPtr snapshot) { snapshot_ = std::move(snapshot); }
   void TakeReading(CertSource& source, std::vector<FoundCertificate> found,
                    const CertificateContext& context);
-  void CheckPending(const CertSources& sources);
-  // A trial in the background has ended. True where what serves is another than before: of the
-  // thousands of a start, mostly none.
-  bool TakeProof(const CertSources& sources, const std::string& fingerprint,
-                 const tls::Rehearsed& rehearsed, const CertificateContext& context);
+  void CheckPending();
+  // What the prover has found out.
+  struct Proved {
+    bool has_changed = false;  // what serves is another than before: of thousands, mostly none
+    std::vector<CertEntry*> not_verified;  // a client that has to take it refuses it
+  };
+  Proved TakeProof(const std::string& fingerprint, const ProofResult& result,
+                   const CertificateContext& context);
   // Those that came into service since the last call.
   std::set<CertEntry*> TakeFresh() { return std::exchange(fresh_, {}); }
   // Before an entry goes.
-  void Forget(CertEntry* entry) { fresh_.erase(entry); }
+  void Forget(CertEntry* entry);
 
  private:
   CertEntry* EntryOf(CertSource& source, const FoundCertificate& found);
@@ -64,12 +71,15 @@ class CertSwapper {
             const SwapDecision& decision);
   // `hint`: the way out.
   void Refuse(CertEntry& entry, const std::string& reason, std::string_view hint);
+  void Watch(const CertEntry& entry, const FoundCertificate& found);
+  void DropPending(CertEntry& entry);
   bool WaitsForStaple(const CertEntry& entry, const FoundCertificate& candidate) const;
   void CheckPending(CertEntry& entry);
   void PutInService(CertEntry& entry, FoundCertificate found, const std::string& objection,
                     bool is_forced);
-  void ProveLater(const CertSource& source, CertEntry& entry);
-  void TakeOutOfService(const CertSource& source, CertEntry& entry, const std::string& failure,
+  void ProveLater(CertEntry& entry);
+  void StopProving(CertEntry& entry);
+  void TakeOutOfService(CertEntry& entry, const std::string& failure,
                         const CertificateContext& context);
   void SaveLastGood(const CertEntry& entry);
 
@@ -79,6 +89,8 @@ class CertSwapper {
   server::SnapshotPtr snapshot_;
   LastGood last_good_;
   std::set<CertEntry*> fresh_;  // their findings are to be told
+  std::set<CertEntry*> waiting_;                                      // for their staple
+  std::unordered_map<std::string, std::vector<CertEntry*>> proving_;  // by fingerprint
   event::Timer pending_;
 };
 

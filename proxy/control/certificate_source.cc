@@ -173,7 +173,8 @@ class Finder {
     std::vector<ReadFile> beside;  // other files of the directory: they may complete, silently
   };
 
-  void FromDirectory(const std::string& path, SourceReading& reading);
+  void FromDirectory(const std::string& path, Result<std::vector<std::string>> list,
+                     SourceReading& reading);
   void FromFile(const std::string& path, bool is_match, SourceReading& reading);
   FoundCertificate Found(std::string name, const Material& material, const tls::PrivateKeyPtr& key,
                          const std::string& key_path);
@@ -319,9 +320,9 @@ std::vector<ReadFile> Finder::Beside(const std::string& path) {
   return ReadAll(*list);
 }
 
-void Finder::FromDirectory(const std::string& path, SourceReading& reading) {
+void Finder::FromDirectory(const std::string& path, Result<std::vector<std::string>> list,
+                           SourceReading& reading) {
   std::string name = BaseName(path);
-  auto list = files_.List(path);
   if (!list) {
     reading.certificates.push_back(Bad(name, {}, list.error().detail, true));
     return;
@@ -452,7 +453,7 @@ void Finder::FromPath(const std::string& path, bool is_match, SourceReading& rea
   // A lineage, a file, or nothing yet: what can be listed is a directory.
   auto list = files_.List(path);
   if (list || list.error().code == ErrorCode::kPermission) {
-    FromDirectory(path, reading);
+    FromDirectory(path, std::move(list), reading);
     return;
   }
   if (list.error().code == ErrorCode::kNotFound && !LooksLikeCertificateFile(path)) {
@@ -527,10 +528,11 @@ Result<std::string> ReadOpenFile(int fd, const std::string& path, size_t max_byt
     ssize_t got = read(fd, block, sizeof(block));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return FailWith(path, errno);
-    if (got == 0) return bytes;
     bytes.append(block, static_cast<size_t>(got));
     if (bytes.size() > max_bytes)
       return Fail(ErrorCode::kTooLarge, "{}: more than {} bytes", path, max_bytes);
+    // A regular file gives less than was asked for at its end alone.
+    if (static_cast<size_t>(got) < sizeof(block)) return bytes;
   }
 }
 
@@ -599,7 +601,6 @@ std::vector<tls::CertificatePtr> ReadExtraPool(const std::vector<std::string>& p
 SourceReading ReadSource(const config::CertificateSource& source, FileAccess& files,
                          const CertificateContext& context) {
   SourceReading reading;
-  reading.watch = WatchPathsOf(source, files);
   auto password = PasswordOf(source, files);
   if (!password) {
     FoundCertificate none;
@@ -624,7 +625,9 @@ SourceReading ReadSource(const config::CertificateSource& source, FileAccess& fi
     none.error = fmt::format("{}: no certificate matches", source.path);
     reading.certificates.push_back(std::move(none));
   }
-  for (FoundCertificate& found : reading.certificates) ProveFound(found, context);
+  if (context.proves_chains) {
+    for (FoundCertificate& found : reading.certificates) ProveFound(found, context);
+  }
   return reading;
 }
 
@@ -632,6 +635,7 @@ void ProveFound(FoundCertificate& found, const CertificateContext& context) {
   if (!found.bundle) return;
   found.proofs = tls::ProveChain(context.profiles, found.chain.certificates,
                                  found.chain.long_certificates, context.now);
+  found.is_judged = true;
 }
 
 Status SetTrust(std::vector<tls::CertificatePtr> roots, const std::string& trust_profiles,

@@ -40,6 +40,8 @@ struct CertificateContext {
   // A plain private key is decoded when it is first used; whoever sets it tries the bundle before
   // or after it serves.
   tls::KeyReading keys = tls::KeyReading::kNow;
+  // False: what clients say to the chains is found out by whoever reads, later.
+  bool proves_chains = true;
 };
 // Roots and the profiles above them, as [certificates] trust_profiles says. Where that fails, the
 // context has the roots and no profiles.
@@ -52,6 +54,7 @@ struct FoundCertificate {
   tls::BundlePtr bundle;    // null: see error
   tls::Chain chain;         // as built; chain.dropped has the reasons
   std::vector<tls::ChainProof> proofs;  // one a profile; none without a bundle
+  bool is_judged = false;               // `proofs` are there, also where there are no profiles
   tls::CertificatePtr issuer;  // of the leaf, also where it is a root; null where unknown
   std::string error;  // in words with the file: "…/privkey.pem: the key does not match …"
   bool may_be_half_written = false;  // try again soon
@@ -61,13 +64,12 @@ struct FoundCertificate {
 };
 
 struct SourceReading {
-  std::vector<FoundCertificate>
-      certificates;                // at least one entry; an error entry where nothing was found
-  std::vector<std::string> watch;  // paths for the FileWatcher
+  // At least one entry; an error entry where nothing was found.
+  std::vector<FoundCertificate> certificates;
 };
 
-// What to watch for `source`. To be watched before the reading, so that no change falls between the
-// two.
+// What to watch for `source`. To be looked at before the reading, so that no change falls between
+// the two.
 std::vector<std::string> WatchPathsOf(const config::CertificateSource& source, FileAccess& files);
 bool IsGlob(const config::CertificateSource& source);
 
@@ -80,7 +82,7 @@ std::vector<tls::CertificatePtr> ReadExtraPool(const std::vector<std::string>& p
 // May run on several threads at once, where `files` may.
 SourceReading ReadSource(const config::CertificateSource& source, FileAccess& files, const CertificateContext& context);
 
-// Fills found.proofs from context.profiles; ReadSource does it by itself.
+// Fills found.proofs from context.profiles; ReadSource does it by itself where the context says so.
 void ProveFound(FoundCertificate& found, const CertificateContext& context);
 
 }  // namespace genkan::control

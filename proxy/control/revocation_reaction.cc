@@ -109,7 +109,9 @@ RevocationReaction::~RevocationReaction() { alive_.reset(); }
 
 void RevocationReaction::Look(const CertEntry& entry, const LeafState& state) {
   const Alarm alarm = AlarmOf(state);
-  Seen& seen = seen_[entry.in_service->leaf().sha256_hex()];
+  const std::string sha256 = entry.in_service->leaf().sha256_hex();
+  if (alarm == Alarm::kNone && !seen_.contains(sha256)) return;
+  Seen& seen = seen_[sha256];
   if (alarm == seen.alarm) return;
   const Alarm before = std::exchange(seen.alarm, alarm);
   seen.report = ReportOf(entry, state, alarm);
@@ -129,17 +131,17 @@ void RevocationReaction::Look(const CertEntry& entry, const LeafState& state) {
   RunOwed();
 }
 
-void RevocationReaction::Keep(const std::set<std::string>& sha256_hex) {
-  std::erase_if(seen_, [&](const auto& item) { return !sha256_hex.contains(item.first); });
+void RevocationReaction::Drop(const std::string& sha256_hex) {
+  const auto gone = seen_.extract(sha256_hex);
+  if (gone.empty()) return;
   // What is owed is owed to a certificate that is there; when it last ran is remembered for its
   // hour.
-  for (auto& [name, hook] : hooks_) {
-    const bool is_wanted =
-        std::any_of(seen_.begin(), seen_.end(), [&, &wanted = name](const auto& item) {
-          return item.second.report.name == wanted && item.second.alarm != Alarm::kNone;
-        });
-    if (!is_wanted) hook.is_owed = false;
-  }
+  const std::string& name = gone.mapped().report.name;
+  const auto hook = hooks_.find(name);
+  if (hook == hooks_.end() || !hook->second.is_owed) return;
+  hook->second.is_owed = std::any_of(seen_.begin(), seen_.end(), [&](const auto& item) {
+    return item.second.report.name == name && item.second.alarm != Alarm::kNone;
+  });
 }
 
 // At most once an hour; after failures every two hours, four … up to a day.

@@ -59,8 +59,8 @@ class RevocationReaction {
   void Configure(const config::Revocation& settings) { settings_ = settings; }
   // Looks at what is known of a certificate in service, and acts on what is new.
   void Look(const CertEntry& entry, const LeafState& state);
-  // Only these go on (SHA-256 in hex).
-  void Keep(const std::set<std::string>& sha256_hex);
+  // No entry serves it any more (SHA-256 in hex).
+  void Drop(const std::string& sha256_hex);
   // Runs the hook now, whatever it ran before: for a drill too.
   void RunHook(const AlarmReport& report, HookDone done);
   bool HasHook() const { return !settings_.on_revoked.empty(); }
@@ -95,7 +95,7 @@ class RevocationReaction {
   Options options_;
   config::Revocation settings_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-  std::map<std::string, Seen> seen_;   // by SHA-256 of the leaf
+  std::map<std::string, Seen> seen_;   // by SHA-256 of the leaf; of what had an alarm
   std::map<std::string, Hook> hooks_;  // by the certificate's name: a renewed one has the same
   event::Timer next_;
 };

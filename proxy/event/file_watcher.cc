@@ -72,8 +72,8 @@ struct FileWatcher::Impl {
     close(inotify);
   }
 
-  void Watch(const std::vector<std::string>& paths);
-  uint32_t Add(const std::string& path);
+  void Watch(const std::vector<std::string>& paths, std::vector<WatchedPath> seen);
+  uint32_t Add(const std::string& path, FileState state);
   void Remove(uint32_t index);
   void ArmSome();
   // Brings the kernel's watches of one path up to date.
@@ -191,7 +191,7 @@ void FileWatcher::Impl::Arm(uint32_t index) {
   }
 }
 
-uint32_t FileWatcher::Impl::Add(const std::string& path) {
+uint32_t FileWatcher::Impl::Add(const std::string& path, FileState state) {
   uint32_t index = static_cast<uint32_t>(items.size());
   if (free_items.empty()) {
     items.emplace_back();
@@ -200,7 +200,7 @@ uint32_t FileWatcher::Impl::Add(const std::string& path) {
     free_items.pop_back();
   }
   items[index].path = path;
-  items[index].state = view.State(path);
+  items[index].state = std::move(state);
   by_path.emplace(path, index);
   unarmed.push_back(index);
   return index;
@@ -214,11 +214,23 @@ void FileWatcher::Impl::Remove(uint32_t index) {
   free_items.push_back(index);
 }
 
-void FileWatcher::Impl::Watch(const std::vector<std::string>& paths) {
+void FileWatcher::Impl::Watch(const std::vector<std::string>& paths,
+                              std::vector<WatchedPath> seen) {
+  std::unordered_map<std::string_view, FileState*> states;
+  for (WatchedPath& one : seen) {
+    const auto [first, is_new] = states.try_emplace(one.path, &one.state);
+    // It changed between two looks: whoever looked first is to look again.
+    constexpr int kNoState = -1;
+    if (!is_new && *first->second != one.state) first->second->error = kNoState;
+  }
+  auto state_of = [&](const std::string& path) {
+    const auto state = states.find(path);
+    return state == states.end() ? view.State(path) : std::move(*state->second);
+  };
   std::vector<bool> is_kept(items.size());
   for (const std::string& path : paths) {
     auto known = by_path.find(path);
-    const uint32_t index = known == by_path.end() ? Add(path) : known->second;
+    const uint32_t index = known == by_path.end() ? Add(path, state_of(path)) : known->second;
     is_kept.resize(items.size());
     is_kept[index] = true;
   }
@@ -350,7 +362,9 @@ FileWatcher::FileWatcher(EventLoop& loop, OnChange on_change, FileWatcherTimes t
                                    static_cast<IoWatcher::Handler&>(*this))) {}
 FileWatcher::~FileWatcher() = default;
 
-void FileWatcher::Watch(const std::vector<std::string>& paths) { impl_->Watch(paths); }
+void FileWatcher::Watch(const std::vector<std::string>& paths, std::vector<WatchedPath> seen) {
+  impl_->Watch(paths, std::move(seen));
+}
 bool FileWatcher::has_inotify() const { return impl_->inotify >= 0; }
 void FileWatcher::OnReadable() noexcept { impl_->ReadEvents(); }
 

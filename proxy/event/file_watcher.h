@@ -18,6 +18,12 @@
 
 namespace genkan::event {
 
+// A path with the state that was seen of it.
+struct WatchedPath {
+  std::string path;
+  FileState state;
+};
+
 struct FileWatcherTimes {
   Millis debounce{250};
   Millis longest{1000};
@@ -34,8 +40,10 @@ class FileWatcher final : private IoWatcher::Handler {
               FileView& view = DirectFileView());
   ~FileWatcher();
 
-  // A file or a directory; of a directory, the files directly in it count. Replaces the earlier set.
-  void Watch(const std::vector<std::string>& paths);
+  // A file or a directory; of a directory, the files directly in it count. Replaces the earlier
+  // set. `seen`: what the caller has looked at before it used what is there: a change since then
+  // counts. Of the other paths the state is taken now.
+  void Watch(const std::vector<std::string>& paths, std::vector<WatchedPath> seen = {});
 
   // False where the kernel gave no inotify instance: only the poll is left.
   bool has_inotify() const;

@@ -14,9 +14,10 @@ constexpr std::string_view kScheme = "http://";
 
 bool HasSigned(const Certificate& issuer, const Certificate& subject) {
   if (!issuer.is_ca() || issuer.subject_der() != subject.issuer_der()) return false;
-  if (X509_check_issued(issuer.x509(), subject.x509()) != X509_V_OK) return false;
+  const X509Ptr x509 = subject.Borrow();
+  if (X509_check_issued(issuer.x509(), x509.get()) != X509_V_OK) return false;
   EVP_PKEY* key = X509_get0_pubkey(issuer.x509());
-  return key != nullptr && X509_verify(subject.x509(), key) == 1;
+  return key != nullptr && X509_verify(x509.get(), key) == 1;
 }
 
 }  // namespace

@@ -12,7 +12,4 @@ namespace genkan::tls {
 // "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE". Fails where it has no AKI keyIdentifier.
 Result<std::string> AriCertId(const Certificate& certificate);
 
-// The organization of its issuer, or the common name where there is none: whom conf/ari.toml means.
-std::string IssuerOrganization(const Certificate& certificate);
-
 }  // namespace genkan::tls

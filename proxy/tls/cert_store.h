@@ -1,5 +1,5 @@
 // SNI -> bundles: exact names first, then the longest wildcard, then the default. Immutable: built
-// whole on the control thread and published to each worker. Any thread.
+// on the control thread and published to each worker. Any thread.
 #pragma once
 
 #include <map>
@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "proxy/tls/certificate_bundle.h"
@@ -30,17 +31,36 @@ class CertStore {
     BundlePtr bundle;   // null: no certificate in service: refuse with an alert
   };
 
+  // Of some site, another list of bundles; the first is the index of its SiteEntry.
+  using Change = std::pair<size_t, std::vector<BundlePtr>>;
+
   explicit CertStore(std::vector<SiteEntry> sites);
+  // The same with these changes. What does not change is shared between both: with thousands of
+  // sites a swap copies some hundred pointers.
+  CertStore With(std::vector<Change> changes) const;
 
   Match Find(std::string_view server_name, bool offers_ecdsa, bool offers_rsa) const;
-  const std::vector<SiteEntry>& sites() const { return sites_; }
+  size_t size() const { return names_->sites.size(); }
+  const std::vector<BundlePtr>& BundlesOf(size_t index) const;
+  std::vector<SiteEntry> sites() const;
 
  private:
-  std::vector<SiteEntry> sites_;
-  std::unordered_map<std::string, uint32_t> exact_;     // name -> index in sites_
-  std::unordered_map<std::string, uint32_t> wildcard_;  // "example.com" of "*.example.com"
-  int catch_all_ = -1;
-  int default_ = -1;
+  // Everything but the bundles.
+  struct Names {
+    std::vector<SiteEntry> sites;                        // without bundles
+    std::unordered_map<std::string, uint32_t> exact;     // name -> index in `sites`
+    std::unordered_map<std::string, uint32_t> wildcard;  // "example.com" of "*.example.com"
+    int catch_all = -1;
+    int default_site = -1;
+  };
+  static constexpr size_t kPage = 64;
+  using Page = std::vector<std::vector<BundlePtr>>;  // of kPage sites, in their order
+
+  CertStore(std::shared_ptr<const Names> names, std::vector<std::shared_ptr<const Page>> pages)
+      : names_(std::move(names)), pages_(std::move(pages)) {}
+
+  std::shared_ptr<const Names> names_;
+  std::vector<std::shared_ptr<const Page>> pages_;
 };
 using CertStorePtr = std::shared_ptr<const CertStore>;
 

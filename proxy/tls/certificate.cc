@@ -11,6 +11,7 @@
 #include "proxy/base/text.h"
 #include "proxy/tls/asn1.h"
 #include "proxy/tls/certificate_memory.h"
+#include "proxy/tls/certificate_parts.h"
 #include "proxy/tls/key_outline.h"
 
 namespace genkan::tls {
@@ -101,6 +102,23 @@ std::string ReadableName(const X509_NAME* name) {
   return size > 0 ? std::string(text, static_cast<size_t>(size)) : std::string();
 }
 
+std::string TextOf(const X509_NAME* name, int kind) {
+  const int at = X509_NAME_get_index_by_NID(name, kind, -1);
+  if (at < 0) return {};
+  unsigned char* text = nullptr;
+  const int size =
+      ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+  if (size < 0) return {};
+  std::string entry(reinterpret_cast<char*>(text), static_cast<size_t>(size));
+  OPENSSL_free(text);
+  return entry;
+}
+
+std::string OrganizationOf(const X509_NAME* name) {
+  std::string organization = TextOf(name, NID_organizationName);
+  return organization.empty() ? TextOf(name, NID_commonName) : organization;
+}
+
 // Equal keys must give equal bytes, whatever form of the point a file has.
 std::string PublicKeyDer(const EVP_PKEY* key) {
   if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC) {
@@ -133,8 +151,7 @@ std::string PlainPublicKey(const X509* x509) {
   return is_plain_ec || is_plain_rsa ? ToDer(i2d_X509_PUBKEY, key) : std::string();
 }
 
-std::string SerialHex(const X509* x509) {
-  const ASN1_INTEGER* serial = X509_get0_serialNumber(x509);
+std::string SerialHex(const ASN1_INTEGER* serial) {
   std::string hex = HexEncode(AsBytes(AsView(serial)));
   for (char& c : hex) {
     if (c >= 'a' && c <= 'f') c = static_cast<char>(c - 32);
@@ -149,16 +166,6 @@ X509Ptr ParseX509(std::string_view der) {
   // Reads and caches the extensions now, so that no thread writes into the X509 later.
   if (x509) X509_check_purpose(x509.get(), -1, 0);
   return x509;
-}
-
-// The leaf parsed last on this thread: whoever has read it builds its chain next.
-struct LastParsed {
-  std::string sha256;
-  X509Ptr x509;
-};
-LastParsed& LastOfThread() {
-  thread_local LastParsed last;
-  return last;
 }
 
 // An address as inet_ntop writes it; "" for what is no address.
@@ -198,11 +205,18 @@ void AddAddress(std::vector<std::string>& names, std::string_view bytes) {
       inet_ntop(bytes.size() == 4 ? AF_INET : AF_INET6, bytes.data(), out, sizeof out));
 }
 
-std::vector<std::string> ReadNames(const X509* x509) {
+using Extensions = STACK_OF(X509_EXTENSION);
+
+// As X509_get_ext_d2i: null also where it is there twice.
+void* Decode(const Extensions* extensions, int kind) {
+  return X509V3_get_d2i(extensions, kind, nullptr, nullptr);
+}
+
+std::vector<std::string> ReadNames(const X509_NAME* subject, const Extensions* extensions) {
   std::vector<std::string> names;
-  if (X509_get_ext_by_NID(x509, NID_subject_alt_name, -1) >= 0) {
-    const GeneralNamesPtr all(static_cast<GENERAL_NAMES*>(
-        X509_get_ext_d2i(x509, NID_subject_alt_name, nullptr, nullptr)));
+  if (X509v3_get_ext_by_NID(extensions, NID_subject_alt_name, -1) >= 0) {
+    const GeneralNamesPtr all(
+        static_cast<GENERAL_NAMES*>(Decode(extensions, NID_subject_alt_name)));
     for (int i = 0; all && i < sk_GENERAL_NAME_num(all.get()); ++i) {
       const GENERAL_NAME* name = sk_GENERAL_NAME_value(all.get(), i);
       if (name->type == GEN_DNS) AddDnsName(names, AsView(name->d.dNSName));
@@ -210,7 +224,6 @@ std::vector<std::string> ReadNames(const X509* x509) {
     }
     return names;
   }
-  const X509_NAME* subject = X509_get_subject_name(x509);
   for (int at = -1; (at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0;) {
     AddDnsName(names, AsView(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at))));
   }
@@ -223,10 +236,9 @@ void AddUrl(std::vector<std::string>& urls, const GENERAL_NAME* name) {
   if (IsPlainText(url)) urls.emplace_back(url);
 }
 
-void ReadAccess(const X509* x509, std::vector<std::string>& issuers,
+void ReadAccess(const Extensions* extensions, std::vector<std::string>& issuers,
                 std::vector<std::string>& ocsp) {
-  const AccessPtr access(static_cast<AUTHORITY_INFO_ACCESS*>(
-      X509_get_ext_d2i(x509, NID_info_access, nullptr, nullptr)));
+  const AccessPtr access(static_cast<AUTHORITY_INFO_ACCESS*>(Decode(extensions, NID_info_access)));
   for (int i = 0; access && i < sk_ACCESS_DESCRIPTION_num(access.get()); ++i) {
     const ACCESS_DESCRIPTION* one = sk_ACCESS_DESCRIPTION_value(access.get(), i);
     const int method = OBJ_obj2nid(one->method);
@@ -235,10 +247,10 @@ void ReadAccess(const X509* x509, std::vector<std::string>& issuers,
   }
 }
 
-std::vector<std::string> ReadCrlUrls(const X509* x509) {
+std::vector<std::string> ReadCrlUrls(const Extensions* extensions) {
   std::vector<std::string> urls;
-  const PointsPtr points(static_cast<CRL_DIST_POINTS*>(
-      X509_get_ext_d2i(x509, NID_crl_distribution_points, nullptr, nullptr)));
+  const PointsPtr points(
+      static_cast<CRL_DIST_POINTS*>(Decode(extensions, NID_crl_distribution_points)));
   for (int i = 0; points && i < sk_DIST_POINT_num(points.get()); ++i) {
     const DIST_POINT* point = sk_DIST_POINT_value(points.get(), i);
     // A CRL of another issuer (indirect) says nothing that the certificate's issuer has signed.
@@ -252,10 +264,9 @@ std::vector<std::string> ReadCrlUrls(const X509* x509) {
   return urls;
 }
 
-bool HasMustStaple(const X509* x509) {
+bool HasMustStaple(const Extensions* extensions) {
   constexpr long kStatusRequest = 5;  // RFC 6066 8
-  const FeaturePtr features(
-      static_cast<TLS_FEATURE*>(X509_get_ext_d2i(x509, NID_tlsfeature, nullptr, nullptr)));
+  const FeaturePtr features(static_cast<TLS_FEATURE*>(Decode(extensions, NID_tlsfeature)));
   for (int i = 0; features && i < sk_ASN1_INTEGER_num(features.get()); ++i) {
     if (ASN1_INTEGER_get(sk_ASN1_INTEGER_value(features.get(), i)) == kStatusRequest) return true;
   }
@@ -278,6 +289,12 @@ Certificate::~Certificate() {
 Result<CertificatePtr> Certificate::FromDer(std::string_view der) {
   if (CertificatePtr known = SharedCertificates::Get().Find(Sha256(der))) return known;
   const ErrorQueueGuard guard;
+  if (const auto parts = CertificateParts::ReadPlainLeaf(der)) {
+    auto certificate = Make(der, *parts);
+    if (!certificate) return PassOn(certificate);
+    (*certificate)->is_shared_ = true;
+    return SharedCertificates::Get().Add(*std::move(certificate));
+  }
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
   const auto* end = at + der.size();
   X509Ptr x509(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
@@ -290,11 +307,7 @@ Result<CertificatePtr> Certificate::FromX509(X509Ptr x509) {
   auto certificate = Make(x509.get());
   if (!certificate) return PassOn(certificate);
   (*certificate)->is_shared_ = true;
-  if ((*certificate)->is_ca()) {
-    (*certificate)->x509_ = x509.release();
-  } else {
-    LastOfThread() = {(*certificate)->sha256_, std::move(x509)};
-  }
+  if ((*certificate)->is_ca()) (*certificate)->x509_ = x509.release();
   return SharedCertificates::Get().Add(*std::move(certificate));
 }
 
@@ -302,6 +315,18 @@ Result<std::shared_ptr<Certificate>> Certificate::Make(X509* x509) {
   const ErrorQueueGuard guard;
   std::shared_ptr<Certificate> certificate(new Certificate());
   if (const Status status = certificate->Fill(x509); !status) return PassOn(status);
+  return certificate;
+}
+
+Result<std::shared_ptr<Certificate>> Certificate::Make(std::string_view der,
+                                                       const CertificateParts& parts) {
+  std::shared_ptr<Certificate> certificate(new Certificate());
+  certificate->is_plain_leaf_ = true;
+  certificate->der_ = der;
+  certificate->public_key_ = parts.public_key();
+  certificate->is_rsa_ = parts.is_rsa();
+  certificate->is_ecdsa_ = !parts.is_rsa();
+  if (const Status status = certificate->Fill(parts.fields()); !status) return PassOn(status);
   return certificate;
 }
 
@@ -325,8 +350,6 @@ X509* Certificate::x509() const {
 
 X509Ptr Certificate::Borrow() const {
   X509* known = x509_.load(std::memory_order_acquire);
-  const LastParsed& last = LastOfThread();
-  if (known == nullptr && last.x509 != nullptr && last.sha256 == sha256_) known = last.x509.get();
   if (known != nullptr) {
     X509_up_ref(known);
     return X509Ptr(known);
@@ -337,7 +360,18 @@ X509Ptr Certificate::Borrow() const {
 }
 
 bool Certificate::MayBeIssuedBy(const Certificate& issuer) const {
-  return X509_check_issued(issuer.x509(), Borrow().get()) == X509_V_OK;
+  X509* above = issuer.x509();
+  if (is_plain_leaf_ && (X509_get_extension_flags(above) & EXFLAG_INVALID) == 0) {
+    const bool has_both_ids = !authority_key_id_.empty() && !issuer.subject_key_id_.empty();
+    return issuer_der_ == issuer.subject_der_ &&
+           (!has_both_ids || authority_key_id_ == issuer.subject_key_id_) &&
+           (X509_get_key_usage(above) & KU_KEY_CERT_SIGN) != 0;
+  }
+  return X509_check_issued(above, Borrow().get()) == X509_V_OK;
+}
+
+bool Certificate::IsKnownSignedBy(const Certificate& issuer) const {
+  return KnownSignatures::Get().Has(sha256_, Sha256(issuer.public_key()));
 }
 
 bool Certificate::IsSignedBy(const Certificate& issuer) const {
@@ -345,7 +379,10 @@ bool Certificate::IsSignedBy(const Certificate& issuer) const {
   if (KnownSignatures::Get().Has(sha256_, key_sha256)) return true;
   const ErrorQueueGuard guard;
   EVP_PKEY* key = X509_get0_pubkey(issuer.x509());
-  if (key == nullptr || X509_verify(Borrow().get(), key) != 1) return false;
+  if (key == nullptr) return false;
+  const bool is_signed =
+      is_plain_leaf_ ? IsPlainLeafSignedWith(der_, key) : X509_verify(Borrow().get(), key) == 1;
+  if (!is_signed) return false;
   if (!issuer.public_key().empty()) KnownSignatures::Get().Add(sha256_, key_sha256);
   return true;
 }
@@ -361,20 +398,16 @@ Status Certificate::Fill(X509* x509) {
   // Reads and caches the extensions now, so that no thread writes into the X509 later.
   X509_check_purpose(x509, -1, 0);
 
-  sha256_ = Sha256(der_);
-  subject_ = ReadableName(X509_get_subject_name(x509));
-  issuer_ = ReadableName(X509_get_issuer_name(x509));
-  serial_hex_ = SerialHex(x509);
-  subject_der_ = CanonicalName(X509_get_subject_name(x509));
-  issuer_der_ = CanonicalName(X509_get_issuer_name(x509));
-  subject_key_id_ = AsView(X509_get0_subject_key_id(x509));
-  authority_key_id_ = AsView(X509_get0_authority_key_id(x509));
-
-  const auto not_before = ToWallTime(X509_get0_notBefore(x509));
-  const auto not_after = ToWallTime(X509_get0_notAfter(x509));
-  if (!not_before || !not_after) return Fail(ErrorCode::kInvalid, "{}: bad dates", subject());
-  not_before_ = *not_before;
-  not_after_ = *not_after;
+  CertificateFields fields;
+  fields.subject = X509_get_subject_name(x509);
+  fields.issuer = X509_get_issuer_name(x509);
+  fields.serial = X509_get0_serialNumber(x509);
+  fields.not_before = X509_get0_notBefore(x509);
+  fields.not_after = X509_get0_notAfter(x509);
+  fields.extensions = X509_get0_extensions(x509);
+  fields.subject_key_id = X509_get0_subject_key_id(x509);
+  fields.authority_key_id = X509_get0_authority_key_id(x509);
+  if (const Status status = Fill(fields); !status) return status;
 
   is_ca_ = X509_check_ca(x509) != 0;
   if (EVP_PKEY* key = X509_get0_pubkey(x509)) {
@@ -385,10 +418,31 @@ Status Certificate::Fill(X509* x509) {
     is_ecdsa_ = type == EVP_PKEY_EC;
     is_self_signed_ = is_self_named() && X509_verify(x509, key) == 1;
   }
-  names_ = ReadNames(x509);
-  ReadAccess(x509, ca_issuer_urls_, ocsp_urls_);
-  crl_urls_ = ReadCrlUrls(x509);
-  has_must_staple_ = HasMustStaple(x509);
+  return {};
+}
+
+// What needs no X509.
+Status Certificate::Fill(const CertificateFields& fields) {
+  sha256_ = Sha256(der_);
+  subject_ = ReadableName(fields.subject);
+  issuer_ = ReadableName(fields.issuer);
+  issuer_organization_ = OrganizationOf(fields.issuer);
+  serial_hex_ = SerialHex(fields.serial);
+  subject_der_ = CanonicalName(fields.subject);
+  issuer_der_ = CanonicalName(fields.issuer);
+  subject_key_id_ = AsView(fields.subject_key_id);
+  authority_key_id_ = AsView(fields.authority_key_id);
+
+  const auto not_before = ToWallTime(fields.not_before);
+  const auto not_after = ToWallTime(fields.not_after);
+  if (!not_before || !not_after) return Fail(ErrorCode::kInvalid, "{}: bad dates", subject());
+  not_before_ = *not_before;
+  not_after_ = *not_after;
+
+  names_ = ReadNames(fields.subject, fields.extensions);
+  ReadAccess(fields.extensions, ca_issuer_urls_, ocsp_urls_);
+  crl_urls_ = ReadCrlUrls(fields.extensions);
+  has_must_staple_ = HasMustStaple(fields.extensions);
   return {};
 }
 

@@ -17,6 +17,8 @@
 
 namespace genkan::tls {
 
+class CertificateParts;
+struct CertificateFields;
 class Certificate;
 using CertificatePtr = std::shared_ptr<const Certificate>;
 
@@ -28,8 +30,10 @@ class Certificate {
   CertificatePtr Apart() const;
   ~Certificate();
 
-  // As OpenSSL takes it; parsed when somebody first asks. Ours.
+  // As OpenSSL takes it; parsed when somebody first asks, and kept. Ours.
   X509* x509() const;
+  // The same for a moment, without keeping it.
+  X509Ptr Borrow() const;
   const std::string& der() const { return der_; }
   const std::string& sha256() const { return sha256_; }  // 32 bytes of the DER
   std::string sha256_hex() const;
@@ -42,6 +46,8 @@ class Certificate {
   const std::string& public_key() const { return public_key_; }
   const std::string& subject() const { return subject_; }  // for people: "CN=R3,O=Let's Encrypt"
   const std::string& issuer() const { return issuer_; }
+  // Of the issuer; its common name where it has none: whom conf/ari.toml means.
+  const std::string& issuer_organization() const { return issuer_organization_; }
   // Upper case, as openssl x509 -serial prints it.
   const std::string& serial_hex() const { return serial_hex_; }
   WallTime not_before() const { return not_before_; }
@@ -51,6 +57,8 @@ class Certificate {
   bool MayBeIssuedBy(const Certificate& issuer) const;
   // The signature verifies with the issuer's key. Known ones are not computed again.
   bool IsSignedBy(const Certificate& issuer) const;
+  // The same of what is known: false also where nobody has looked.
+  bool IsKnownSignedBy(const Certificate& issuer) const;
   bool is_self_named() const { return subject_der_ == issuer_der_; }
   // Its own issuer by name, and the signature verifies with its own key (RFC 5280 3.2): a root. A
   // name that equals its issuer's is not enough (key roll-over), nor is the same key under an older
@@ -72,14 +80,16 @@ class Certificate {
  private:
   Certificate() = default;
   static Result<std::shared_ptr<Certificate>> Make(X509* x509);
+  static Result<std::shared_ptr<Certificate>> Make(std::string_view der,
+                                                   const CertificateParts& parts);
   Status Fill(X509* x509);
-  // For a moment, without keeping it.
-  X509Ptr Borrow() const;
+  Status Fill(const CertificateFields& fields);
 
   mutable std::atomic<X509*> x509_ = nullptr;  // ours; null: not parsed yet
   bool is_shared_ = false;
+  bool is_plain_leaf_ = false;  // made from CertificateParts
   std::string der_, sha256_, subject_der_, issuer_der_, subject_key_id_, authority_key_id_,
-      public_key_, subject_, issuer_, serial_hex_;
+      public_key_, subject_, issuer_, issuer_organization_, serial_hex_;
   WallTime not_before_{}, not_after_{};
   bool is_ca_ = false, is_self_signed_ = false, has_must_staple_ = false;
   bool is_rsa_ = false, is_ecdsa_ = false;

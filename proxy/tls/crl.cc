@@ -246,7 +246,7 @@ std::string ReadReason(std::string_view extensions) {
 
 std::string SerialDer(const Certificate& certificate) {
   unsigned char* bytes = nullptr;
-  const int size = i2d_ASN1_INTEGER(X509_get0_serialNumber(certificate.x509()), &bytes);
+  const int size = i2d_ASN1_INTEGER(X509_get0_serialNumber(certificate.Borrow().get()), &bytes);
   if (size <= 0) return {};
   std::string der(reinterpret_cast<char*>(bytes), static_cast<size_t>(size));
   OPENSSL_free(bytes);

@@ -32,7 +32,7 @@ bool IsAbout(const OCSP_CERTID* id, const Certificate& leaf, const Certificate& 
     default:
       return false;
   }
-  const OcspCertIdPtr own(OCSP_cert_to_id(digest, leaf.x509(), issuer.x509()));
+  const OcspCertIdPtr own(OCSP_cert_to_id(digest, leaf.Borrow().get(), issuer.x509()));
   return own && OCSP_id_cmp(own.get(), id) == 0;
 }
 
@@ -154,7 +154,7 @@ std::string_view ToString(OcspState state) {
 Result<std::string> MakeOcspRequest(const Certificate& leaf, const Certificate& issuer) {
   const ErrorQueueGuard guard;
   // RFC 5019 2.1.1: SHA-1 CertIDs and no nonce, so that a responder may answer from a cache.
-  OcspCertIdPtr id(OCSP_cert_to_id(EVP_sha1(), leaf.x509(), issuer.x509()));
+  OcspCertIdPtr id(OCSP_cert_to_id(EVP_sha1(), leaf.Borrow().get(), issuer.x509()));
   const OcspRequestPtr request(OCSP_REQUEST_new());
   if (!id || !request || OCSP_request_add0_id(request.get(), id.get()) == nullptr) {
     return Fail(ErrorCode::kTls, "no OCSP request for {}: {}", leaf.subject(), TakeOpensslErrors());

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "proxy/base/clock.h"
@@ -56,8 +57,10 @@ class TrustProfile {
   ~TrustProfile();
 
   // What this client thinks of the chain, leaf first, as a TLS server's at `now`: the first error
-  // that it meets. It fetches nothing.
-  Result<TrustVerdict> Judge(const std::vector<CertificatePtr>& chain, WallTime now) const;
+  // that it meets. It fetches nothing. `leaf`: what OpenSSL makes of the first, where the caller
+  // has it already; nothing of a leaf is kept otherwise.
+  Result<TrustVerdict> Judge(const std::vector<CertificatePtr>& chain, WallTime now,
+                             X509* leaf = nullptr) const;
   // The same as yes or no. The error names the certificate and the reason: "old_android: CN=R3:
   // unable to get local issuer certificate".
   Status Prove(const std::vector<CertificatePtr>& chain, WallTime now) const;
@@ -72,6 +75,7 @@ class TrustProfile {
   static int OnVerify(int is_good, X509_STORE_CTX* context);
 
   TrustProfileOptions options_;
+  std::unordered_map<const X509*, CertificatePtr> by_x509_;  // the roots
   X509StorePtr store_;
 };
 

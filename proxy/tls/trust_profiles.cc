@@ -173,11 +173,14 @@ std::vector<ChainProof> ProveChain(const std::vector<TrustProfilePtr>& profiles,
                                    const std::vector<CertificatePtr>& chain,
                                    const std::vector<CertificatePtr>& long_chain, WallTime now) {
   std::vector<ChainProof> proofs;
+  if (profiles.empty() || chain.empty()) return proofs;
+  const X509Ptr leaf = chain.front()->Borrow();
   for (const TrustProfilePtr& profile : profiles) {
     ChainProof proof{profile, {}, false};
-    if (auto verdict = profile->Judge(chain, now)) proof.verdict = *std::move(verdict);
+    if (auto verdict = profile->Judge(chain, now, leaf.get())) proof.verdict = *std::move(verdict);
     if (!proof.verdict.is_accepted && !long_chain.empty()) {
-      if (auto verdict = profile->Judge(long_chain, now); verdict && verdict->is_accepted) {
+      if (auto verdict = profile->Judge(long_chain, now, leaf.get());
+          verdict && verdict->is_accepted) {
         proof.verdict = *std::move(verdict);
         proof.is_by_long = true;
       }

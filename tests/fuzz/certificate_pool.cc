@@ -82,6 +82,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto again = tls::Certificate::FromDer(certificate->der());
     GENKAN_CHECK(again.has_value());
     GENKAN_CHECK((*again)->sha256() == certificate->sha256());
+    // Also what was read without OpenSSL's X509 is one for it.
+    GENKAN_CHECK(certificate->Borrow() != nullptr);
     certificate->Covers("www.a.test");
     certificate->subject();
     certificate->serial_hex();

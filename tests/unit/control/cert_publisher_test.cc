@@ -29,11 +29,12 @@ class Publisher : public ::testing::Test {
   void SetUp() override {
     sites_.AddSite({"a.test"}, {});
     sites_.state = std::move(StateDir::Open(sites_.dir / "state").value());
-    leaves_ = std::make_unique<CertLeaves>(CertLeaves::Options{
-        sites_.loop, sites_.fetcher, sites_.pool, *sites_.state, clock_, [] {}});
+    leaves_ = std::make_unique<CertLeaves>(CertLeaves::Options{sites_.loop, sites_.fetcher,
+                                                               sites_.pool, *sites_.state, clock_,
+                                                               [](const std::string&) {}});
     leaves_->AddWatcher(std::make_unique<SaysRevoked>());
     publisher_ = std::make_unique<CertPublisher>(CertPublisher::Options{
-        clock_, *leaves_, sources_,
+        clock_, *leaves_, index_,
         [this](tls::CertStorePtr, std::shared_ptr<const std::vector<std::string>> barred) {
           barred_ = *barred;
         }});
@@ -66,11 +67,15 @@ class Publisher : public ::testing::Test {
     std::sort(leaves.begin(), leaves.end());
     return std::includes(barred_.begin(), barred_.end(), leaves.begin(), leaves.end());
   }
-  void Publish() { publisher_->Publish(*sites_.MakeSnapshot()); }
+  void Publish() {
+    index_.Renew();
+    publisher_->Publish(*sites_.MakeSnapshot(), index_.Take());
+  }
 
   CertificateSites sites_;
   ManualClock clock_;
   CertSources sources_;
+  CertIndex index_{sources_};
   std::unique_ptr<CertLeaves> leaves_;
   std::unique_ptr<CertPublisher> publisher_;
   std::vector<std::string> barred_;

@@ -186,7 +186,9 @@ TEST_F(CertificateSourceTest, AGlobGivesEachFileWithACertificate) {
     names.push_back(one.name);
   }
   EXPECT_THAT(names, ElementsAre(dir_ / "c/a.pem", dir_ / "c/b.pem"));
-  EXPECT_THAT(reading.watch, ElementsAre(dir_ / "c"));
+  config::CertificateSource source;
+  source.path = dir_ / "c/*.pem";
+  EXPECT_THAT(WatchPathsOf(source, *files_), ElementsAre(dir_ / "c"));
   EXPECT_THAT(Only(Read(dir_ / "c/*.none")).error, HasSubstr("no certificate matches"));
 }
 

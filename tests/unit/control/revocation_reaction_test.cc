@@ -50,8 +50,9 @@ class Reaction : public ::testing::Test {
   void Serve(uint64_t serial) {
     entry_.site = "a.test";
     entry_.name = "lineage-a";
+    const std::string before = ShaOf(entry_.in_service);
     entry_.in_service = ca_.BundleOf(ca_.LeafWith({.names = {"a.test"}, .serial = serial}));
-    reaction_.Keep({entry_.in_service->leaf().sha256_hex()});
+    reaction_.Drop(before);
   }
   void Look(const LeafState& state) { reaction_.Look(entry_, state); }
   LeafState Revoked() const {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "proxy/event/file_state.h"
@@ -54,6 +55,25 @@ TEST(FileWatcher, TellsOnlyOfTheFileThatChanged) {
   ReplaceFile(folder / "b", "1");
   EXPECT_EQ(watching.Changed(), Paths{folder / "b"}) << "another inode";
   WriteFile(folder / "c", "nobody's");
+  EXPECT_TRUE(watching.IsQuiet());
+}
+
+TEST(FileWatcher, AChangeSinceTheCallersOwnLookCounts) {
+  testing::TempDir folder;
+  WriteFile(folder / "a", "1");
+  WriteFile(folder / "b", "1");
+  WriteFile(folder / "c", "1");
+  std::vector<WatchedPath> seen = {{folder / "a", ReadFileState(folder / "a")},
+                                   {folder / "b", ReadFileState(folder / "b")},
+                                   {folder / "c", ReadFileState(folder / "c")}};
+  WriteFile(folder / "a", "22");
+  WriteFile(folder / "c", "22");
+  seen.push_back({folder / "c", ReadFileState(folder / "c")});  // another's, later look
+  Watching watching({});
+  watching.watcher.Watch({folder / "a", folder / "b", folder / "c"}, seen);
+  Paths changed = watching.Changed();
+  std::sort(changed.begin(), changed.end());
+  EXPECT_EQ(changed, (Paths{folder / "a", folder / "c"}));
   EXPECT_TRUE(watching.IsQuiet());
 }
 

@@ -26,15 +26,5 @@ TEST(AriCertId, NeedsAnAuthorityKeyIdentifier) {
   EXPECT_FALSE(AriCertId(*leaf));
 }
 
-TEST(IssuerOrganization, IsTheOrganizationOrElseTheCommonName) {
-  const Issued organized =
-      genkan::testing::MakeRoot({.common_name = "R3", .organization = "Let's Encrypt"});
-  const Issued plain = genkan::testing::MakeRoot({.common_name = "Pebble Root"});
-  EXPECT_EQ(IssuerOrganization(*genkan::testing::MakeLeaf(organized, {.names = {"a.test"}})),
-            "Let's Encrypt");
-  EXPECT_EQ(IssuerOrganization(*genkan::testing::MakeLeaf(plain, {.names = {"a.test"}})),
-            "Pebble Root");
-}
-
 }  // namespace
 }  // namespace genkan::tls

@@ -90,6 +90,33 @@ TEST_F(CertStoreTest, AnEmptyStoreKnowsNothing) {
   EXPECT_EQ(store.Find("", true, true).bundle, nullptr);
 }
 
+TEST_F(CertStoreTest, AChangeSharesEverythingElse) {
+  const BundlePtr before = Bundle({"a.test"}), after = Bundle({"b.test"});
+  constexpr size_t kMany = 200;
+  std::vector<CertStore::SiteEntry> sites(kMany);
+  for (size_t i = 0; i < kMany; ++i) {
+    sites[i].site = static_cast<uint32_t>(i + 1000);
+    sites[i].names = {std::to_string(i) + ".test"};
+    sites[i].bundles = {before};
+  }
+  const CertStore store(std::move(sites));
+
+  const CertStore changed = store.With({{70, {after, before}}, {199, {}}});
+
+  for (size_t i = 0; i < kMany; ++i) {
+    const std::string name = std::to_string(i) + ".test";
+    EXPECT_EQ(store.Find(name, true, true).bundle, before) << i;
+    const CertStore::Match match = changed.Find(name, true, true);
+    EXPECT_TRUE(match.is_known);
+    EXPECT_EQ(match.site, i + 1000);
+    EXPECT_EQ(match.bundle, i == 70 ? after : i == 199 ? nullptr : before) << i;
+    const bool is_beside_a_change = i / 64 == 70 / 64 || i / 64 == 199 / 64;
+    EXPECT_EQ(&store.BundlesOf(i) == &changed.BundlesOf(i), !is_beside_a_change) << i;
+  }
+  EXPECT_EQ(changed.sites()[70].bundles.size(), 2u);
+  EXPECT_EQ(changed.size(), kMany);
+}
+
 TEST_F(CertStoreTest, ChoosesTheKeyThatTheClientTakes) {
   const BundlePtr rsa = Bundle({"a.test"}, KeyKind::kRsa);
   const BundlePtr ecdsa = Bundle({"a.test"});

@@ -96,6 +96,16 @@ TEST(Certificate, ReadsWhatAProxyNeeds) {
   EXPECT_EQ(c.sha256_hex().size(), 64u);
 }
 
+TEST(Certificate, IssuerOrganizationIsElseTheCommonName) {
+  const Issued organized =
+      testing::MakeRoot({.common_name = "R3", .organization = "Let's Encrypt"});
+  const Issued plain = testing::MakeRoot({.common_name = "Pebble Root"});
+  EXPECT_EQ((*testing::MakeLeaf(organized, {.names = {"a.test"}})).issuer_organization(),
+            "Let's Encrypt");
+  EXPECT_EQ((*testing::MakeLeaf(plain, {.names = {"a.test"}})).issuer_organization(),
+            "Pebble Root");
+}
+
 TEST(Certificate, PlainLeafHasNoExtras) {
   const Issued leaf = TestCa().Leaf({"a.test"});
   EXPECT_FALSE(leaf.certificate->has_must_staple());
