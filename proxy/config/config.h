@@ -77,7 +77,8 @@ struct Tls {
   std::string min_version = "1.2";
   std::string ticket_keys = "rotate";
   std::string unknown_name = "default";
-  bool ktls = false;  // [tls] alone
+  bool ktls = false;         // [tls] alone
+  bool own_provider = true;  // [tls] alone
   ClientCertificates client_certificates;
   bool operator==(const Tls&) const = default;
 };

@@ -70,6 +70,7 @@ void ReadTls(TableReader& table, Tls& tls) {
   table.Read("ticket_keys", tls.ticket_keys);
   table.Read("unknown_name", tls.unknown_name);
   table.Read("ktls", tls.ktls);
+  table.Read("own_provider", tls.own_provider);
   table.ReadTable("client_certificates", [&](TableReader& inner) {
     ReadClientCertificates(inner, tls.client_certificates);
   });

@@ -143,6 +143,8 @@ void CheckSites(Checker& check) {
     if (site.tls) CheckTls(check, path + ".tls", *site.tls, true);
     if (site.tls && site.tls->ktls != config.tls.ktls)
       check.Error(path + ".tls.ktls", "it is for all sites alike; write it in [tls]");
+    if (site.tls && site.tls->own_provider != config.tls.own_provider)
+      check.Error(path + ".tls.own_provider", "it is for all sites alike; write it in [tls]");
   }
   if (has_tls_listener && !has_certificate && !config.sites.empty())
     check.Warn("site", "no site names a certificate, so every TLS handshake is refused");

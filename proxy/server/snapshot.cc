@@ -125,6 +125,7 @@ tls::TlsPolicy Builder::ReadTlsPolicy(const config::Tls& tls, const config::Posi
     Note(at, fmt::format("tls.min_version: {}", version.error().detail));
   }
   policy.ktls = tls.ktls;
+  policy.own_provider = tls.own_provider;
   const config::ClientCertificates& clients = tls.client_certificates;
   if (clients.verify == "off") return policy;
   if (clients.verify != "request" && clients.verify != "require") {

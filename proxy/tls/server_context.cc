@@ -13,6 +13,7 @@
 #include "proxy/tls/client_chain.h"
 #include "proxy/tls/handshake_state.h"
 #include "proxy/tls/hello_fields.h"
+#include "proxy/tls/provider/provider.h"
 
 namespace genkan::tls {
 namespace {
@@ -325,7 +326,8 @@ Result<std::unique_ptr<ServerContext>> ServerContext::Make(const ServerContextOp
                                                            TicketKeysPtr tickets,
                                                            const Clock& clock) {
   auto impl = std::make_unique<Impl>();
-  impl->context.reset(SSL_CTX_new(TLS_server_method()));
+  const char* properties = options.policy.own_provider ? provider::PropertyQuery() : nullptr;
+  impl->context.reset(SSL_CTX_new_ex(nullptr, properties, TLS_server_method()));
   impl->ticket_cipher.reset(EVP_CIPHER_fetch(nullptr, "AES-256-CBC", nullptr));
   if (!impl->context || !impl->ticket_cipher)
     return Fail(ErrorCode::kTls, "SSL_CTX_new: {}", TakeOpensslErrors());

@@ -15,8 +15,9 @@ struct TlsPolicy {
   int min_version = 0x0303;     // 0x0301 TLS 1.0 … 0x0304 TLS 1.3
   enum class ClientCertificates { kOff, kRequest, kRequire } client_certificates =
       ClientCertificates::kOff;
-  bool ktls = false;       // the kernel encrypts what is sent, where it can; a listener's, never a site's
-  std::string client_ca;   // PEM text of the CAs that client certificates must come from
+  bool ktls = false;          // the kernel encrypts what is sent, where it can; a listener's, never a site's
+  bool own_provider = true;  // parts of a handshake are ours (provider/provider.h); a listener's, never a site's
+  std::string client_ca;      // PEM text of the CAs that client certificates must come from
   bool operator==(const TlsPolicy&) const = default;
 };
 

@@ -1,6 +1,7 @@
 // What nobody can avoid with this OpenSSL: the server's side of handshakes, and records of 16 KiB,
-// in memory, without a socket and without a line of ours. `real_time` is the server's CPU time
-// alone. The difference between genkan's figures in compare and these is the kernel's and ours.
+// in memory, without a socket and without a line of ours; then the same handshakes with our OpenSSL
+// provider (proxy/tls/provider), which is what genkan's servers use. `real_time` is the server's CPU
+// time alone. The difference between genkan's figures in compare and these is the kernel's and ours.
 #include <benchmark/benchmark.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -11,6 +12,8 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+
+#include "proxy/tls/provider/provider.h"
 
 namespace {
 
@@ -56,8 +59,9 @@ CertPtr SelfSigned(EVP_PKEY* key) {
 
 class Pair {
  public:
-  Pair(bool is_rsa, int tickets)
-      : server_(SSL_CTX_new(TLS_server_method())), client_(SSL_CTX_new(TLS_client_method())) {
+  Pair(bool is_rsa, int tickets, const char* properties = nullptr)
+      : server_(SSL_CTX_new_ex(nullptr, properties, TLS_server_method())),
+        client_(SSL_CTX_new(TLS_client_method())) {
     KeyPtr key(is_rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256"));
     CertPtr cert = SelfSigned(key.get());
     Demand(SSL_CTX_use_certificate(server_.get(), cert.get()) == 1 &&
@@ -125,23 +129,37 @@ class Pair {
   double spent_ = 0;
 };
 
-void FullHandshake(benchmark::State& state, bool is_rsa) {
-  Pair pair(is_rsa, static_cast<int>(state.range(0)));
+const char* OurProvider() {
+  const char* properties = genkan::tls::provider::PropertyQuery();
+  Demand(properties != nullptr, "our provider does not load");
+  return properties;
+}
+
+void FullHandshake(benchmark::State& state, bool is_rsa, bool is_ours) {
+  Pair pair(is_rsa, static_cast<int>(state.range(0)), is_ours ? OurProvider() : nullptr);
   for (auto _ : state) state.SetIterationTime(pair.Handshake(false));
 }
-BENCHMARK_CAPTURE(FullHandshake, ecdsa_p256_tickets, false)
+BENCHMARK_CAPTURE(FullHandshake, ecdsa_p256_tickets, false, false)
     ->Arg(0)
     ->Arg(1)
     ->Arg(2)
     ->UseManualTime();
-BENCHMARK_CAPTURE(FullHandshake, rsa_2048_tickets, true)->Arg(1)->UseManualTime();
+BENCHMARK_CAPTURE(FullHandshake, rsa_2048_tickets, true, false)->Arg(1)->UseManualTime();
+BENCHMARK_CAPTURE(FullHandshake, our_provider_ecdsa_p256_tickets, false, true)
+    ->Arg(0)
+    ->Arg(1)
+    ->UseManualTime();
+BENCHMARK_CAPTURE(FullHandshake, our_provider_rsa_2048_tickets, true, true)
+    ->Arg(1)
+    ->UseManualTime();
 
-void ResumedHandshake(benchmark::State& state) {
-  Pair pair(false, 1);
+void ResumedHandshake(benchmark::State& state, bool is_ours) {
+  Pair pair(false, 1, is_ours ? OurProvider() : nullptr);
   pair.Handshake(false);
   for (auto _ : state) state.SetIterationTime(pair.Handshake(true));
 }
-BENCHMARK(ResumedHandshake)->UseManualTime();
+BENCHMARK_CAPTURE(ResumedHandshake, openssl, false)->UseManualTime();
+BENCHMARK_CAPTURE(ResumedHandshake, our_provider, true)->UseManualTime();
 
 // A MiB in records of 16 KiB.
 void Records(benchmark::State& state, bool writes) {

@@ -18,6 +18,7 @@ EVERYWHERE = ["base", "event", "net", "tls", "http", "module", "config", "upstre
               "control", "cli", "main.cc"]
 HOMES = {
     "openssl/": ["tls"],
+    "sodium.h": ["tls/provider"],
     "nghttp2/": ["http"],
     "event2/": ["event"],
     "event2/buffer.h": ["base", "event"],

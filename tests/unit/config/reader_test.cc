@@ -216,6 +216,7 @@ thumbprint = "t"
   [site.tls]
   unknown_name = "reject"
   ktls = true
+  own_provider = false
 [upstream.app]
 servers = ["127.0.0.1:8080", { address = "unix:/run/app.sock", weight = 2, backup = true }]
 tls = { verify = false, name = "app.internal" }
@@ -236,6 +237,7 @@ deny = ["/x"]
   EXPECT_EQ(site.routes.at(0).path, "/api/");
   EXPECT_EQ(site.tls->unknown_name, "reject");
   EXPECT_TRUE(site.tls->ktls);
+  EXPECT_FALSE(site.tls->own_provider);
   EXPECT_EQ(site.tls->min_version, "1.3") << "[site.tls] goes on from [tls]";
   const Upstream* app = config.FindUpstream("app");
   ASSERT_NE(app, nullptr);

@@ -151,6 +151,19 @@ TEST(Validate, ListenersThatClash) {
       << "port 0 is a new one each time";
 }
 
+TEST(Validate, OwnProviderIsForAllSitesAlike) {
+  EXPECT_THAT(Errors(R"(
+[[listener]]
+address = ":80"
+[[site]]
+names = ["a.test"]
+upstream = "http://127.0.0.1:1"
+[site.tls]
+own_provider = false
+)"),
+              ElementsAre(HasSubstr("write it in [tls]")));
+}
+
 TEST(Validate, KernelTlsIsForAllSitesAlike) {
   EXPECT_THAT(Errors(R"(
 [[listener]]
