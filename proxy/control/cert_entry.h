@@ -4,7 +4,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -39,7 +38,7 @@ struct CertEntry {
   std::string broken;       // the fingerprint of one that failed its trial while it served
 
   // Taken, but waits for its first staple.
-  std::optional<FoundCertificate> pending;
+  std::unique_ptr<FoundCertificate> pending;
   MonotonicTime pending_since{};
   std::string pending_objection;  // of kTakeWithError
   bool pending_is_forced = false;

@@ -250,7 +250,7 @@ void CertSwapper::Take(const CertSource& source, CertEntry& entry, FoundCertific
     PutInService(entry, std::move(found), decision.reason, source.is_forced);
     return ProveLater(entry);
   }
-  entry.pending = std::move(found);
+  entry.pending = std::make_unique<FoundCertificate>(std::move(found));
   waiting_.insert(&entry);
   options_.index.Touch(entry);
   entry.pending_objection = decision.reason;

@@ -54,7 +54,7 @@ TEST_F(Index, OnlyWhatWasTouchedIsLookedAt) {
 
 TEST_F(Index, ALeafIsGoneWithItsLastEntry) {
   const std::string leaf = ShaOf(At(0).in_service);
-  At(1).pending.emplace();
+  At(1).pending = std::make_unique<FoundCertificate>();
   At(1).pending->bundle = At(0).in_service;
   index_.Touch(At(1));
   index_.Take();
