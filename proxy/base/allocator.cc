@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kStep = 16;  // glibc's own
 constexpr size_t kLargest = 8 * 1024;
-constexpr size_t kMostKept = 256 * 1024;
+constexpr size_t kMostKept = 256 * 1024;  // where a thread says nothing else
 
 // A free block's first bytes.
 struct Block {
@@ -21,9 +21,10 @@ struct Block {
 struct Lists {
   std::array<Block*, kLargest / kStep + 1> heads;
   size_t kept;
+  size_t most;
   bool is_over;  // the thread ends: nothing is kept any more
 };
-thread_local constinit Lists lists{};
+thread_local constinit Lists lists{{}, 0, kMostKept, false};
 
 struct Emptier {
   ~Emptier() {
@@ -57,6 +58,8 @@ void TuneAllocator() {
 void* TakeBlock(size_t bytes) { return std::malloc(bytes); }
 void* ResizeBlock(void* block, size_t bytes) { return std::realloc(block, bytes); }
 void GiveBlock(void* block) { std::free(block); }
+void GiveBlock(void* block, size_t) { std::free(block); }
+void KeepAtMost(size_t) {}
 
 #else
 
@@ -74,18 +77,31 @@ void* TakeBlock(size_t bytes) {
 
 void* ResizeBlock(void* block, size_t bytes) { return std::realloc(block, bytes); }
 
-void GiveBlock(void* pointer) {
-  if (pointer == nullptr) return;
-  size_t usable = malloc_usable_size(pointer);
-  size_t size_class = ClassOf(usable);
-  bool fits = usable == size_class * kStep + 8 && size_class < lists.heads.size() && size_class > 0;
-  if (!fits || lists.is_over || lists.kept + usable > kMostKept) return std::free(pointer);
+void KeepAtMost(size_t bytes) { lists.most = bytes; }
+
+static void Keep(void* pointer, size_t size_class) {
   // The first of a thread: its end is ours to hear of.
   [[maybe_unused]] Emptier* touched = &emptier;
   auto* block = static_cast<Block*>(pointer);
   block->next = lists.heads[size_class];
   lists.heads[size_class] = block;
-  lists.kept += usable;
+  lists.kept += size_class * kStep + 8;
+}
+
+void GiveBlock(void* pointer) {
+  if (pointer == nullptr) return;
+  size_t usable = malloc_usable_size(pointer);
+  size_t size_class = ClassOf(usable);
+  bool fits = usable == size_class * kStep + 8 && size_class < lists.heads.size() && size_class > 0;
+  if (!fits || lists.is_over || lists.kept + usable > lists.most) return std::free(pointer);
+  Keep(pointer, size_class);
+}
+
+void GiveBlock(void* pointer, size_t bytes) {
+  if (pointer == nullptr) return;
+  size_t size_class = ClassFor(bytes);
+  if (size_class >= lists.heads.size() || lists.is_over || lists.kept + bytes > lists.most) return std::free(pointer);
+  Keep(pointer, size_class);
 }
 
 #endif

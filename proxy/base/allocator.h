@@ -16,10 +16,14 @@ void TuneAllocator();
 // malloc, realloc and free for libraries that can be given their own. A handshake takes and frees
 // some thousand blocks of a few dozen sizes; glibc keeps seven of a size for a thread and searches,
 // splits and joins for the rest. Here each thread has a list for each size up to 8 KiB, 256 KiB
-// in all, which end with it. Any thread may free what another took. Under a sanitizer, which wants to
+// in all unless it says otherwise, which end with it. Any thread may free what another took. Under a sanitizer, which wants to
 // see each block, they are what they are named after.
 void* TakeBlock(size_t bytes);
 void* ResizeBlock(void* block, size_t bytes);
 void GiveBlock(void* block);
+// The same for a caller that knows how much it asked for: nobody has to look.
+void GiveBlock(void* block, size_t bytes);
+// What the lists of this thread may hold in all: about what its work takes and frees in one turn.
+void KeepAtMost(size_t bytes);
 
 }  // namespace genkan

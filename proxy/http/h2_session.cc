@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <cstring>
 #include <vector>
 
+#include "proxy/base/allocator.h"
 #include "proxy/base/check.h"
 
 namespace genkan::http {
@@ -187,6 +190,19 @@ struct H2Session::Callbacks {
   }
 };
 
+// A stream of nghttp2's is a dozen blocks.
+nghttp2_mem Blocks() {
+  return {nullptr, [](size_t bytes, void*) { return TakeBlock(bytes); },
+          [](void* block, void*) { GiveBlock(block); },
+          [](size_t count, size_t bytes, void*) -> void* {
+            if (bytes != 0 && count > SIZE_MAX / bytes) return nullptr;
+            void* block = TakeBlock(count * bytes);
+            if (block != nullptr) std::memset(block, 0, count * bytes);
+            return block;
+          },
+          [](void* block, size_t bytes, void*) { return ResizeBlock(block, bytes); }};
+}
+
 void H2Session::Delete::operator()(nghttp2_session* raw) const noexcept {
   nghttp2_session_del(raw);
 }
@@ -203,7 +219,8 @@ H2Session::H2Session(H2SessionHandler& handler, const CodecLimits& limits) : han
   nghttp2_option_set_stream_reset_rate_limit(option, kResetBurst, kResetsPerSecond);
   nghttp2_option_set_max_continuations(option, limits.continuations);
   nghttp2_session* raw = nullptr;
-  GENKAN_CHECK(nghttp2_session_server_new2(&raw, Callbacks::Table(), this, option) == 0);
+  nghttp2_mem memory = Blocks();
+  GENKAN_CHECK(nghttp2_session_server_new3(&raw, Callbacks::Table(), this, option, &memory) == 0);
   nghttp2_option_del(option);
   raw_.reset(raw);
 

@@ -20,6 +20,8 @@ constexpr size_t kProduceAtOnce = 64 * 1024;
 // A relayed byte costs half as much in pieces of this size. They are read only where the other side's kernel takes them
 // at once, so that no stream holds more than its window.
 constexpr size_t kBulkAtOnce = 255 * 1024;
+// Whole records of 16 KiB: a part of one would be a piece of its own on the way to the origin.
+constexpr size_t kBulkReadAtOnce = 256 * 1024;
 constexpr size_t kBulk = 32 * 1024;
 // Rounds of Produce and Write in one turn, so that one busy client does not starve the others.
 constexpr int kMostRounds = 16;
@@ -305,7 +307,7 @@ size_t DownstreamConnection::ReadLimit() {
   size_t limit = kReadAtOnce;
   if (codec_->version() == http::Version::kHttp2 || exchanges_.size() != 1) return limit;
   if (is_bulk_in_ && in_.empty()) {
-    limit = std::max(limit, std::min(exchanges_.front()->UploadTakesAtOnce(), kBulkAtOnce));
+    limit = std::max(limit, std::min(exchanges_.front()->UploadTakesAtOnce(), kBulkReadAtOnce));
   }
   codec_->SetWindow(limit);
   return limit;
@@ -315,7 +317,7 @@ void DownstreamConnection::ReadRequests() {
   if (in_.size() >= kReadAtOnce) return UpdateInterest();
   IoResult result = stream_->Read(in_, ReadLimit());
   // TLS hands over what is left of a large read by itself.
-  is_bulk_in_ = result.bytes >= kBulk || (is_bulk_in_ && result.bytes >= kBulk / 4);
+  if (result.bytes > 0) is_bulk_in_ = result.bytes >= kBulk || (is_bulk_in_ && result.bytes >= kBulk / 4);
   switch (result.state) {
     case IoState::kOk:
       if (result.bytes > 0) Receive();

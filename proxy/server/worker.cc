@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "proxy/base/allocator.h"
 #include "proxy/base/log.h"
 #include "proxy/event/timer.h"
 #include "proxy/net/acceptor.h"
@@ -16,6 +17,8 @@ namespace genkan::server {
 namespace {
 
 constexpr size_t kMostOldSnapshots = 16;
+// Five hundred requests under way at a time, which end in one turn.
+constexpr size_t kMostKept = 2 * 1024 * 1024;
 constexpr Millis kTick{1'000};
 // How long a socket that is given up still takes what had connected before: closing it would reset them.
 constexpr Millis kLastAccepts{100};
@@ -115,6 +118,7 @@ void WorkerImpl::Start() {
 
 void WorkerImpl::Run() {
   SetLogThreadName(fmt::format("w{}", index_));
+  KeepAtMost(kMostKept);
   tick_due_ = std::chrono::steady_clock::now() + kTick;
   tick_.Start(kTick);
   loop_.Run();

@@ -113,15 +113,33 @@ int RecordBio::OnWrite(BIO* bio, const char* data, size_t length, size_t* writte
   auto& self = *static_cast<RecordBio*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
   *written = 0;
-  if (self.out_.size() > kMaxUnsent) return 0;
+  if (self.is_overfull()) return 0;
   if (int type = std::exchange(self.control_type_, 0); type != 0) {
     if (!self.SendControl(static_cast<uint8_t>(type), {data, length})) return 0;
     *written = length;
     return 1;
   }
   self.out_.Append(std::string_view(data, length));
+  self.NoteRecords({data, length});
   *written = length;
   return 1;
+}
+
+void RecordBio::NoteRecords(std::string_view bytes) {
+  while (!bytes.empty()) {
+    if (record_left_ == 0 && record_header_length_ < record_header_.size()) {
+      record_header_[record_header_length_++] = static_cast<unsigned char>(bytes.front());
+      bytes.remove_prefix(1);
+      if (record_header_length_ < record_header_.size()) continue;
+      record_left_ = static_cast<size_t>(record_header_[3] << 8 | record_header_[4]);
+    }
+    size_t here = std::min(record_left_, bytes.size());
+    record_left_ -= here;
+    bytes.remove_prefix(here);
+    if (record_left_ > 0) return;
+    record_header_length_ = 0;
+    ++records_;
+  }
 }
 
 bool RecordBio::HandKeysToKernel(const void* keys) {

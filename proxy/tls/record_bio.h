@@ -5,6 +5,8 @@
 
 #include <openssl/bio.h>
 
+#include <array>
+#include <cstdint>
 #include <string_view>
 
 #include "proxy/net/stream.h"
@@ -34,6 +36,16 @@ class RecordBio {
   size_t MoveUnread(Buffer& into, size_t limit) { return in_.MoveTo(into, limit); }
   // Nothing is here, and nothing may be asked of the stream now.
   bool is_drained() const { return in_.empty() && allowed_ == 0 && !has_end_ && !has_failed_; }
+  // For who opens and seals records without OpenSSL: what was received, and where what is sealed waits for Flush.
+  Buffer& received() { return in_; }
+  Buffer& outgoing() { return out_; }
+  // Whether another Read may be asked of the stream, and would bring anything.
+  bool may_fill() const { return allowed_ > 0 && !has_end_ && !has_failed_; }
+  // Records that OpenSSL has written whole since CountRecords was called, between two of them.
+  void CountRecords() { records_ = 0; }
+  uint64_t records() const { return records_; }
+  // More waits than a peer that makes us answer and does not read may make us hold.
+  bool is_overfull() const { return out_.size() > kMaxUnsent; }
   // All bytes that OpenSSL has taken so far.
   size_t taken() const { return taken_; }
   // The kernel encrypts from here on: what is unsent is plain (kTLS, for what is sent; OpenSSL goes on reading).
@@ -57,6 +69,7 @@ class RecordBio {
   static long OnControl(BIO* bio, int command, long number, void* pointer) noexcept;
   // Gives the kernel the keys of what is sent. False: it cannot, and OpenSSL goes on as ever.
   bool HandKeysToKernel(const void* keys);
+  void NoteRecords(std::string_view bytes);
   // What is no application data goes to the kernel with its type, behind all that was written before.
   bool SendControl(uint8_t type, std::string_view message);
 
@@ -65,6 +78,10 @@ class RecordBio {
   Buffer out_;
   size_t allowed_ = 0;
   size_t taken_ = 0;
+  uint64_t records_ = 0;
+  size_t record_left_ = 0;                     // bytes of the record that is being written
+  std::array<unsigned char, 5> record_header_{};
+  size_t record_header_length_ = 0;
   int control_type_ = 0;  // of the next write, where the kernel encrypts
   bool is_kernel_encrypting_ = false;
   bool has_end_ = false;

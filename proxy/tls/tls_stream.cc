@@ -6,9 +6,12 @@
 #include <array>
 
 #include "proxy/base/check.h"
+#include "proxy/event/timer.h"
 #include "proxy/net/address.h"
 #include "proxy/tls/handshake_state.h"
 #include "proxy/tls/record_bio.h"
+#include "proxy/tls/record_layer.h"
+#include "proxy/tls/traffic_secrets.h"
 
 namespace genkan::tls {
 namespace {
@@ -26,6 +29,8 @@ constexpr size_t kGatherBulk = 288 * 1024;
 constexpr size_t kReadBlock = 64 * 1024 - 64;
 constexpr size_t kSmallRecord = 4 * 1024;
 constexpr size_t kHandshakeRead = 16 * 1024;
+// How long tickets wait for an answer that takes them along: nobody needs them before the next connection.
+constexpr Millis kTicketWait{10};
 // A client's whole part of a handshake, with a chain of certificates; nobody honest comes near.
 constexpr size_t kMaxClientHandshake = 128 * 1024;
 
@@ -43,7 +48,8 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   IoResult Write(Buffer& from) override;
   void WantRead(bool wanted) override;
   void WantWrite(bool wanted) override;
-  size_t pending_write() const override { return bio_.unsent(); }
+  // Tickets that wait for the first answer are nobody's bytes.
+  size_t pending_write() const override { return holds_tickets() ? 0 : bio_.unsent(); }
   size_t WriteRoom() const override;
   void CloseWrite() override;
   void ResetOnClose() override { lower_->ResetOnClose(); }
@@ -56,6 +62,7 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   std::string_view alert() const override { return state_.alert; }
   const BundlePtr& bundle() const override { return state_.bundle; }
   bool is_raw() const override { return is_raw_; }
+  bool has_record_layer() const override { return records_ != nullptr; }
 
  private:
   // Lives until the loop has let go of what was deferred, although the stream may be gone by then.
@@ -83,6 +90,14 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   // The handshake is done or has failed.
   void TellShaken();
   void FinishHandshake();
+  void TakeOverRecords();
+  void HoldTickets();
+  bool holds_tickets() const { return ticket_timer_ != nullptr; }
+  size_t OpenInto(Buffer& into, size_t limit, RecordLayer::State& state);
+  IoResult ReadRecords(Buffer& into, size_t limit);
+  IoResult FailRecords();
+  IoResult WriteRecords(Buffer& from, size_t gather);
+  void FailCut();
   IoResult FailTls(int ssl_error);
   std::string DescribeFailure(unsigned long first_error);
   void Flush();
@@ -100,6 +115,9 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   RecordBio bio_;
   SSL_CTX* context_;
   SslPtr ssl_;  // after bio_: destroyed before it; null until a client has said hello
+  std::unique_ptr<TrafficSecrets> secrets_;  // until the handshake is done
+  std::unique_ptr<RecordLayer> records_;     // then there is no SSL
+  std::unique_ptr<event::Timer> ticket_timer_;  // while tickets wait for the first answer
   HandshakeState state_;
   HandshakeInfo info_;
   Error error_;
@@ -151,6 +169,7 @@ void TlsStreamImpl::MakeSsl() {
   BIO* bio = bio_.MakeBio();
   SSL_set_bio(ssl_.get(), bio, bio);
   is_server_ ? SSL_set_accept_state(ssl_.get()) : SSL_set_connect_state(ssl_.get());
+  if (is_server_) secrets_ = std::make_unique<TrafficSecrets>();
 }
 
 void TlsStreamImpl::SetPeerName(const std::string& name, bool verifies) {
@@ -220,7 +239,12 @@ bool TlsStreamImpl::Drive() {
   bio_.AllowRead(kHandshakeRead);
   if (ssl_ == nullptr && !AwaitHello()) return false;
   ERR_clear_error();
-  int result = SSL_do_handshake(ssl_.get());
+  bio_.CountRecords();
+  int result;
+  {
+    TrafficSecretsScope scope(secrets_.get());
+    result = SSL_do_handshake(ssl_.get());
+  }
   if (result == 1) {
     FinishHandshake();
     return true;
@@ -269,10 +293,31 @@ void TlsStreamImpl::FinishHandshake() {
   }
   state_.hello = ClientHello();
   is_starved_ = false;
+  TakeOverRecords();
   UpdateInterest();
-  // The last flight waits for the first answer or the end of this turn: tickets need no system call
-  // of their own.
-  if (bio_.unsent() > 0) ScheduleFlush();
+  if (bio_.unsent() > 0) HoldTickets();
+}
+
+// From here on the records are ours: OpenSSL has nothing more to do in TLS 1.3, and its SSL is most of what a connection
+// costs in memory. The last call of SSL_do_handshake began behind the client's Finished, so that all the records that
+// it wrote (tickets) are under the keys of the application's data.
+void TlsStreamImpl::TakeOverRecords() {
+  auto secrets = std::move(secrets_);
+  SSL* ssl = ssl_.get();
+  if (secrets == nullptr || !secrets->is_complete() || info_.version != TLS1_3_VERSION ||
+      bio_.is_kernel_encrypting() || SSL_has_pending(ssl) != 0)
+    return;
+  records_ = RecordLayer::MakeServer(SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(ssl)), secrets->client.view(),
+                                     secrets->server.view(), bio_.records());
+  if (records_ != nullptr) ssl_.reset();
+}
+
+// In TLS 1.3 what is left to send at the end are tickets: they wait for the first answer, and need no system call of
+// their own. Before, it is our Finished, which the client waits for.
+void TlsStreamImpl::HoldTickets() {
+  if (!is_server_ || info_.version != TLS1_3_VERSION) return ScheduleFlush();
+  ticket_timer_ = std::make_unique<event::Timer>(loop_, [this] { ScheduleFlush(); });
+  ticket_timer_->Start(kTicketWait);
 }
 
 void TlsStreamImpl::DriveAndTell() {
@@ -308,10 +353,9 @@ IoResult TlsStreamImpl::FailTls(int ssl_error) {
   bool is_eof = ssl_error == SSL_ERROR_SYSCALL ||
                 ERR_GET_REASON(first_error) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
   if (bio_.has_failed()) {
-    error_ = lower_->error();
+    FailCut();
   } else if (bio_.has_end() && is_eof) {
-    error_ = Error{ErrorCode::kClosed, is_handshake_done_ ? "cut: closed without close_notify"
-                                                          : "closed during the handshake"};
+    FailCut();
     // OpenSSL wants to send an alert for it, to nobody.
     bio_.DropUnsent();
   } else {
@@ -365,6 +409,70 @@ size_t TlsStreamImpl::ReadInto(Buffer& into, size_t limit, int& ssl_error) {
   return total;
 }
 
+size_t TlsStreamImpl::OpenInto(Buffer& into, size_t limit, RecordLayer::State& state) {
+  size_t total = 0;
+  while (true) {
+    RecordLayer::Opened opened = records_->Open(bio_.received(), into, limit - total);
+    total += opened.bytes;
+    state = opened.state;
+    if (state != RecordLayer::State::kNeedMore || !bio_.may_fill()) return total;
+    bio_.Fill();
+  }
+}
+
+IoResult TlsStreamImpl::ReadRecords(Buffer& into, size_t limit) {
+  RecordLayer::State state;
+  size_t total = OpenInto(into, limit, state);
+  bio_.AllowRead(0);
+  if (bio_.is_overfull()) {
+    error_ = Error{ErrorCode::kTooLarge, "TLS: the peer asks for new keys and does not read"};
+    has_failed_ = true;
+    return {IoState::kFailed, 0};
+  }
+  if (!has_write_failed_) records_->SealAnswers(bio_.outgoing());
+  is_starved_ = state == RecordLayer::State::kNeedMore && !bio_.has_end() && !bio_.has_failed();
+  if (bio_.unsent() > 0 && !is_blocked_ && !holds_tickets()) ScheduleFlush();
+  bool is_over = !is_starved_ && state != RecordLayer::State::kOk;
+  // An end or a failure behind these bytes comes again with the next call.
+  if (wants_read_ && (total > 0 ? is_over || HasBuffered() : state == RecordLayer::State::kOk && HasBuffered()))
+    ScheduleRead();
+  if (total > 0) return {IoState::kOk, total};
+  if (state == RecordLayer::State::kOk) return {IoState::kOk, 0};
+  if (state == RecordLayer::State::kEnd) return {IoState::kEnd, 0};
+  if (is_starved_) return {IoState::kWouldBlock, 0};
+  return FailRecords();
+}
+
+void TlsStreamImpl::FailCut() {
+  if (bio_.has_failed()) {
+    error_ = lower_->error();
+  } else {
+    error_ = Error{ErrorCode::kClosed, is_handshake_done_ ? "cut: closed without close_notify"
+                                                          : "closed during the handshake"};
+  }
+}
+
+IoResult TlsStreamImpl::FailRecords() {
+  has_failed_ = true;
+  if (records_->reason().empty()) {
+    FailCut();
+    return {IoState::kFailed, 0};
+  }
+  if (uint8_t received = records_->alert_received(); received != 0) {
+    state_.alert = SSL_alert_desc_string_long(received);
+    error_ = Error{ErrorCode::kTls, fmt::format("TLS: alert: {}", state_.alert)};
+  } else {
+    error_ = Error{ErrorCode::kTls, fmt::format("TLS: {}", records_->reason())};
+  }
+  if (uint8_t owed = records_->alert_owed(); owed != 0) {
+    state_.alert = SSL_alert_desc_string_long(owed);
+    records_->SealAlert(SSL3_AL_FATAL, owed, bio_.outgoing());
+  }
+  // Whether it goes matters no more.
+  if (bio_.unsent() > 0) Flush();
+  return {IoState::kFailed, 0};
+}
+
 IoResult TlsStreamImpl::Read(Buffer& into, size_t limit) {
   ++reads_;
   if (has_failed_) return {IoState::kFailed, 0};
@@ -379,6 +487,7 @@ IoResult TlsStreamImpl::Read(Buffer& into, size_t limit) {
   // One system call each call of the kernel's; what is left over must not keep the other
   // connections waiting.
   bio_.AllowRead(is_in_turn_ ? 0 : std::max(limit, kRecord + kRecordOverhead));
+  if (records_ != nullptr) return ReadRecords(into, limit);
   int ssl_error;
   size_t total = ReadInto(into, limit, ssl_error);
   bio_.AllowRead(0);
@@ -430,6 +539,7 @@ IoResult TlsStreamImpl::Write(Buffer& from) {
   size_t total = 0;
   size_t gather = kGather;
   if (from.size() > 2 * kGather) gather = std::clamp(lower_->WriteRoom(), kGather, kGatherBulk);
+  if (records_ != nullptr) return WriteRecords(from, gather);
   while (!from.empty() && !is_blocked_ && !has_write_failed_) {
     std::string_view piece = NextRecord(from);
     ERR_clear_error();
@@ -438,21 +548,34 @@ IoResult TlsStreamImpl::Write(Buffer& from) {
     if (result != 1) return FailTls(SSL_get_error(ssl_.get(), result));
     from.Drain(written);
     total += written;
+    ticket_timer_.reset();
     if (bio_.unsent() >= gather) Flush();
   }
-  if (bio_.unsent() > 0 && !is_blocked_ && !has_write_failed_) Flush();
+  if (pending_write() > 0 && !is_blocked_ && !has_write_failed_) Flush();
   if (has_write_failed_) return {IoState::kFailed, 0};
   return {from.empty() ? IoState::kOk : IoState::kWouldBlock, total};
 }
 
+IoResult TlsStreamImpl::WriteRecords(Buffer& from, size_t gather) {
+  size_t before = from.size();
+  while (!from.empty() && !is_blocked_ && !has_write_failed_) {
+    records_->Seal(from, bio_.outgoing(), gather - std::min(gather, bio_.unsent()));
+    Flush();
+  }
+  if (pending_write() > 0 && !is_blocked_ && !has_write_failed_) Flush();
+  if (has_write_failed_) return {IoState::kFailed, 0};
+  return {from.empty() ? IoState::kOk : IoState::kWouldBlock, before - from.size()};
+}
+
 size_t TlsStreamImpl::WriteRoom() const {
-  if (!is_handshake_done_ || has_failed_ || has_write_failed_ || is_blocked_ || bio_.unsent() > 0)
+  if (!is_handshake_done_ || has_failed_ || has_write_failed_ || is_blocked_ || pending_write() > 0)
     return 0;
   return lower_->WriteRoom();
 }
 
 void TlsStreamImpl::Flush() {
   is_flush_due_ = false;
+  ticket_timer_.reset();
   if (bio_.unsent() > 0) {
     IoResult result = bio_.Flush();
     is_blocked_ = result.state == IoState::kWouldBlock;
@@ -474,9 +597,13 @@ void TlsStreamImpl::Flush() {
 
 void TlsStreamImpl::CloseWrite() {
   if (is_handshake_done_ && !has_failed_ && !has_write_failed_) {
-    ERR_clear_error();
-    SSL_shutdown(ssl_.get());
-    ERR_clear_error();
+    if (records_ != nullptr) {
+      records_->SealAlert(SSL3_AL_WARNING, SSL_AD_CLOSE_NOTIFY, bio_.outgoing());
+    } else {
+      ERR_clear_error();
+      SSL_shutdown(ssl_.get());
+      ERR_clear_error();
+    }
   }
   is_close_due_ = true;
   Flush();
@@ -504,8 +631,8 @@ void TlsStreamImpl::WantWrite(bool wanted) {
 
 bool TlsStreamImpl::HasBuffered() const {
   // A part of a record counts as pending for OpenSSL; only the kernel can complete it.
-  return !is_starved_ &&
-         (bio_.unread() > 0 || (ssl_ != nullptr && SSL_has_pending(ssl_.get()) == 1));
+  return !is_starved_ && (bio_.unread() > 0 || (records_ != nullptr && records_->has_pending()) ||
+                          (ssl_ != nullptr && SSL_has_pending(ssl_.get()) == 1));
 }
 
 void TlsStreamImpl::OnReadable() noexcept {
@@ -518,7 +645,7 @@ void TlsStreamImpl::OnReadable() noexcept {
 }
 
 void TlsStreamImpl::OnWritable() noexcept {
-  if (bio_.unsent() > 0 || is_close_due_) Flush();
+  if (pending_write() > 0 || is_close_due_) Flush();
   if (is_blocked_) return;
   if (is_shaking()) {
     if (has_write_failed_) {

@@ -1,6 +1,6 @@
 // TLS over another Stream, through a BIO of ours: it replays bytes already read (PROXY header, a peeked ClientHello),
-// gathers many records, or the tickets with the first answer, into one write, and reads ahead. Worker's thread; owned
-// by its connection.
+// gathers many records, or the tickets with the first answer, into one write, and reads ahead. A server's TLS 1.3 goes on
+// without OpenSSL once it is shaken (RecordLayer). Worker's thread; owned by its connection.
 #pragma once
 
 #include <memory>
@@ -44,6 +44,8 @@ class TlsStream : public net::Stream {
   virtual std::string_view alert() const = 0;
   // The certificate in use (server side); null before the choice.
   virtual const BundlePtr& bundle() const = 0;
+  // The handshake is done and OpenSSL with it: a RecordLayer of ours has the keys (server side, TLS 1.3, no kTLS).
+  virtual bool has_record_layer() const = 0;
   // The delegate wants this connection's bytes passed as they are: there will be no handshake, Read gives what the peer
   // sent from its ClientHello on, Write sends as it is. Then the hello's SNI is server_name() of handshake().
   virtual bool is_raw() const = 0;

@@ -19,6 +19,7 @@
 #include "proxy/base/text.h"
 #include "proxy/tls/provider/secret.h"
 #include "proxy/tls/provider/sha2.h"
+#include "proxy/tls/traffic_secrets.h"
 
 namespace genkan::tls::provider {
 namespace {
@@ -188,10 +189,11 @@ int Derive(void* context, unsigned char* out, size_t size, const OSSL_PARAM* par
       return ExtractNext(derivation, *derivation.digest, {out, size}) ? 1 : 0;
     case EVP_KDF_HKDF_MODE_EXPAND_ONLY:
       if (!derivation.key.is_set()) return RefuseWith(PROV_R_MISSING_KEY);
-      return ExpandLabel(derivation, *derivation.digest, derivation.key.bytes(),
-                         derivation.data.bytes(), {out, size})
-                 ? 1
-                 : 0;
+      if (!ExpandLabel(derivation, *derivation.digest, derivation.key.bytes(),
+                       derivation.data.bytes(), {out, size}))
+        return 0;
+      TrafficSecretsScope::Note(AsText(derivation.label.bytes()), AsText({out, size}));
+      return 1;
     default:
       return RefuseWith(PROV_R_INVALID_MODE);
   }

@@ -421,6 +421,87 @@ TEST(TlsStream, TicketsAndAFirstAnswerInTheSameTurnAreOneWrite) {
   EXPECT_EQ(pair.sessions.size(), 2u);
 }
 
+TEST(TlsStream, AnAnswerOfALaterTurnTakesTheTicketsAlong) {
+  TlsPair pair(TwoTickets());
+  pair.Open();
+  ASSERT_TRUE(pair.Handshake());
+  int writes = pair.counting->writes;
+  EXPECT_EQ(pair.stream->pending_write(), 0u);
+  Buffer out("answer");
+  pair.stream->Write(out);
+  EXPECT_EQ(pair.counting->writes - writes, 1);
+  ASSERT_TRUE(pair.ClientReads(6));
+  EXPECT_EQ(pair.received, "answer");
+  EXPECT_EQ(pair.sessions.size(), 2u);
+}
+
+TEST(TlsStream, AClosePushesTicketsThatWait) {
+  TlsPair pair(TwoTickets());
+  pair.Open();
+  ASSERT_TRUE(pair.Handshake());
+  pair.stream->CloseWrite();
+  pair.ClientReads(1);
+  EXPECT_EQ(pair.client_end, SSL_ERROR_ZERO_RETURN);
+  EXPECT_EQ(pair.sessions.size(), 2u);
+}
+
+TEST(TlsStream, Tls13GoesOnWithoutOpenssl) {
+  for (int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    for (const char* suite : {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}) {
+      TlsPair pair(TwoTickets());
+      SSL_CTX_set_max_proto_version(pair.client_context.get(), version);
+      SSL_CTX_set_ciphersuites(pair.client_context.get(), suite);
+      pair.Open();
+      ASSERT_TRUE(pair.Handshake());
+      EXPECT_EQ(pair.stream->has_record_layer(), version == TLS1_3_VERSION);
+      ASSERT_TRUE(ClientWrites(pair, "question"));
+      ASSERT_TRUE(Eventually(pair.loop, [&] { return pair.reader.in.size() == 8; }));
+      Buffer out("answer");
+      pair.stream->Write(out);
+      ASSERT_TRUE(pair.ClientReads(6));
+      EXPECT_EQ(pair.received, "answer");
+      // Resumed as well: the tickets before were records of OpenSSL's.
+      pair.Finish();
+      pair.Open();
+      SSL_set_session(pair.client.get(), pair.sessions.back().get());
+      ASSERT_TRUE(pair.Handshake());
+      EXPECT_TRUE(pair.stream->handshake().is_resumed);
+      EXPECT_EQ(pair.stream->has_record_layer(), version == TLS1_3_VERSION);
+      Buffer again("again");
+      pair.received.clear();
+      pair.stream->Write(again);
+      ASSERT_TRUE(pair.ClientReads(5));
+      EXPECT_EQ(pair.received, "again");
+    }
+  }
+}
+
+TEST(TlsStream, WithoutTheProviderOpensslGoesOn) {
+  ServerContextOptions options = TlsPair::DefaultOptions();
+  options.policy.own_provider = false;
+  TlsPair pair(options);
+  pair.Open();
+  ASSERT_TRUE(pair.Handshake());
+  EXPECT_FALSE(pair.stream->has_record_layer());
+  Buffer out("answer");
+  pair.stream->Write(out);
+  ASSERT_TRUE(pair.ClientReads(6));
+}
+
+TEST(TlsStream, ASpoiltRecordIsAnsweredWithItsAlert) {
+  TlsPair pair;
+  pair.Open();
+  ASSERT_TRUE(pair.Handshake());
+  const std::string spoilt("\x17\x03\x03\x00\x14" "0123456789abcdefghij", 25);
+  ASSERT_EQ(write(pair.fd.get(), spoilt.data(), spoilt.size()), static_cast<ssize_t>(spoilt.size()));
+  ASSERT_TRUE(Eventually(pair.loop, [&] { return pair.reader.is_over; }));
+  EXPECT_EQ(pair.reader.last.state, IoState::kFailed);
+  EXPECT_EQ(pair.stream->error().code, ErrorCode::kTls);
+  EXPECT_EQ(pair.stream->alert(), "bad record mac");
+  pair.ClientReads(1);
+  EXPECT_EQ(pair.client_end, SSL_ERROR_SSL);
+}
+
 TEST(TlsStream, TicketsAreSentWithoutAnAnswerToo) {
   TlsPair pair(TwoTickets());
   pair.Open();
