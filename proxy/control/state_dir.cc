@@ -107,11 +107,22 @@ std::string StateDir::Load(std::string_view folder, std::string_view name) {
 
 void StateDir::Save(std::string_view folder, std::string_view name, std::string_view bytes) {
   GENKAN_CHECK(IsPlainName(folder));
-  memory_[fmt::format("{}/{}", folder, name)] = std::string(bytes);
-  if (!is_writable_) return;
-  auto store = stores_.find(folder);
-  auto written = store != stores_.end() ? store->second->Save(std::string(name), bytes)
-                                        : WriteFile(std::string(folder), std::string(name), bytes);
+  const auto key = fmt::format("{}/{}", folder, name);
+  if (!is_writable_) {
+    memory_[key] = std::string(bytes);
+    return;
+  }
+  const auto store = stores_.find(folder);
+  const bool has_store = store != stores_.end();
+  auto written = has_store ? store->second->Save(std::string(name), bytes)
+                           : WriteFile(std::string(folder), std::string(name), bytes);
+  // What a store keeps is read from there: the last good of thousands of certificates, which hardly
+  // anybody asks for.
+  if (written && has_store) {
+    memory_.erase(key);
+  } else {
+    memory_[key] = std::string(bytes);
+  }
   if (!written && !has_warned_) {
     has_warned_ = true;
     LOG_WARN("state_write_failed", "path={}/{}/{} error=\"{}\" it is kept in memory", path_, folder,

@@ -33,7 +33,7 @@ class StateDir {
 
   ~StateDir();
 
-  // The file's bytes, "" where there is none. Memory first: what was saved is found even when the disk is full.
+  // The file's bytes, "" where there is none. What was saved is found even when the disk is full.
   std::string Load(std::string_view folder, std::string_view name);
   // Replaces the file atomically (0600, fsync, rename).
   void Save(std::string_view folder, std::string_view name, std::string_view bytes);

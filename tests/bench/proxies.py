@@ -59,6 +59,21 @@ class Certificates:
     def pair(self, kind):
         return self.folder / f"{kind}.pair.pem"
 
+    def renewal(self, number, kind="ec"):
+        """Another certificate of the same name, in files of its own: (chain, key, both)."""
+        name = f"{kind}{number}"
+        self._make(name, "intermediate", kind, f"subjectAltName=DNS:{NAME}", f"/CN={NAME}")
+        chain = self._pem(name) + self._pem("intermediate")
+        key = self.key(name).read_text()
+        return chain, key, chain + key
+
+    def serve(self, renewal, kind="ec"):
+        """Puts it where the proxies read theirs, each file whole."""
+        for path, text in zip((self.chain(kind), self.key(kind), self.pair(kind)), renewal):
+            new = path.with_suffix(".new")
+            new.write_text(text)
+            new.rename(path)
+
     def _make(self, name, issuer, kind, extension, subject):
         key, request, cert = (self.folder / f"{name}.{end}" for end in ("key", "csr", "pem"))
         algorithm = (["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"] if kind == "ec"
@@ -177,6 +192,10 @@ class Proxy:
     def configure(self, certificates, kind, origin):
         raise NotImplementedError
 
+    def swap(self, certificates):
+        """Tells it, as its operator would, that there is another certificate."""
+        raise NotImplementedError
+
     def stop(self):
         self.process.stop()
 
@@ -213,6 +232,13 @@ certificates = [{{ certificate = "{certificates.chain(kind)}", key = "{certifica
 upstream = "http://127.0.0.1:{origin}"
 """)
         return [self.find(), "run", "-c", config]
+
+    def swap(self, certificates):
+        with socket.socket(socket.AF_UNIX) as admin:
+            admin.connect(str(self.folder / "admin.sock"))
+            admin.sendall(b"POST /reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            while admin.recv(65536):
+                pass
 
 
 class Before(Genkan):
@@ -259,6 +285,7 @@ class Haproxy(Proxy):
     def configure(self, certificates, kind, origin):
         config = self.write("haproxy.cfg", f"""
 global
+  stats socket {self.folder}/admin.sock mode 600 level admin
   nbthread {self.workers}
   maxconn {MOST_CONNECTIONS}
   tune.bufsize 65536
@@ -278,7 +305,17 @@ backend origin
   http-reuse always
   server one 127.0.0.1:{origin}
 """)
+        self.certificate = certificates.pair(kind)
         return [self.find(), "-f", config]
+
+    def swap(self, certificates):
+        pem = "\n".join(line for line in self.certificate.read_text().splitlines() if line)
+        for command in (f"set ssl cert {self.certificate} <<\n{pem}\n\n", f"commit ssl cert {self.certificate}\n"):
+            with socket.socket(socket.AF_UNIX) as admin:
+                admin.connect(str(self.folder / "admin.sock"))
+                admin.sendall(command.encode())
+                while admin.recv(65536):
+                    pass
 
 
 class Hitch(Proxy):

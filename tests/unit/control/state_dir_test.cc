@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <map>
+#include <string>
 
 #include "tests/support/temp_dir.h"
 
@@ -22,6 +24,40 @@ TEST(StateFiles, AreNamedByAHashInLowerCase) {
        {std::string(), std::string("notes"), Hash('A'), Hash('g'), Hash('a').substr(1),
         Hash('a') + "a", Hash('a') + ".bak", Hash('a') + ".metameta", "." + Hash('a')})
     EXPECT_EQ(HashOfStateFile(name), "") << name;
+}
+
+// A store that may be full, and counts.
+struct CountingStore final : FolderStore {
+  Result<std::string> Load(const std::string& name) override {
+    ++loads;
+    return files[name];
+  }
+  Status Save(const std::string& name, std::string_view bytes) override {
+    if (is_full) return Fail(ErrorCode::kIo, "no space left");
+    files[name] = std::string(bytes);
+    return {};
+  }
+  std::map<std::string, std::string> files;
+  bool is_full = false;
+  int loads = 0;
+};
+
+TEST(StateDir, WhatAStoreKeepsIsHeldInMemoryOnlyWhileItCannot) {
+  TempDir dir;
+  auto state = std::move(StateDir::Open(dir / "state").value());
+  CountingStore store;
+  state->Delegate("kept", store);
+  state->Save("kept", "one", "first");
+  EXPECT_EQ(state->Load("kept", "one"), "first");
+  EXPECT_EQ(store.loads, 1);
+  store.is_full = true;
+  state->Save("kept", "one", "second");
+  EXPECT_EQ(state->Load("kept", "one"), "second");
+  EXPECT_EQ(store.loads, 1) << "from memory";
+  store.is_full = false;
+  state->Save("kept", "one", "third");
+  EXPECT_EQ(state->Load("kept", "one"), "third");
+  EXPECT_EQ(store.loads, 2);
 }
 
 class Swept : public ::testing::Test {
