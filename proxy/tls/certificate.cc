@@ -161,6 +161,7 @@ std::string SerialHex(const ASN1_INTEGER* serial) {
 }
 
 X509Ptr ParseX509(std::string_view der) {
+  const ErrorQueueGuard guard;
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
   X509Ptr x509(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
   // Reads and caches the extensions now, so that no thread writes into the X509 later.
