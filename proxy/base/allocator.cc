@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 
@@ -21,10 +22,11 @@ struct Block {
 struct Lists {
   std::array<Block*, kLargest / kStep + 1> heads;
   size_t kept;
+  size_t least;  // that were kept since the last TrimBlocks
   size_t most;
   bool is_over;  // the thread ends: nothing is kept any more
 };
-thread_local constinit Lists lists{{}, 0, kMostKept, false};
+thread_local constinit Lists lists{{}, 0, 0, kMostKept, false};
 
 struct Emptier {
   ~Emptier() {
@@ -60,6 +62,7 @@ void* ResizeBlock(void* block, size_t bytes) { return std::realloc(block, bytes)
 void GiveBlock(void* block) { std::free(block); }
 void GiveBlock(void* block, size_t) { std::free(block); }
 void KeepAtMost(size_t) {}
+void TrimBlocks() {}
 
 #else
 
@@ -69,6 +72,7 @@ void* TakeBlock(size_t bytes) {
     if (Block* block = lists.heads[size_class]; block != nullptr) {
       lists.heads[size_class] = block->next;
       lists.kept -= size_class * kStep + 8;
+      if (lists.kept < lists.least) lists.least = lists.kept;
       return block;
     }
   }
@@ -78,6 +82,21 @@ void* TakeBlock(size_t bytes) {
 void* ResizeBlock(void* block, size_t bytes) { return std::realloc(block, bytes); }
 
 void KeepAtMost(size_t bytes) { lists.most = bytes; }
+
+void TrimBlocks() {
+  size_t idle = lists.least > kMostKept ? lists.least - kMostKept : 0;
+  for (size_t size_class = lists.heads.size(); size_class-- > 1 && idle > 0;) {
+    const size_t usable = size_class * kStep + 8;
+    while (lists.heads[size_class] != nullptr && idle > 0) {
+      Block* block = lists.heads[size_class];
+      lists.heads[size_class] = block->next;
+      std::free(block);
+      lists.kept -= usable;
+      idle -= std::min(idle, usable);
+    }
+  }
+  lists.least = lists.kept;
+}
 
 static void Keep(void* pointer, size_t size_class) {
   // The first of a thread: its end is ours to hear of.

@@ -25,5 +25,8 @@ void GiveBlock(void* block);
 void GiveBlock(void* block, size_t bytes);
 // What the lists of this thread may hold in all: about what its work takes and frees in one turn.
 void KeepAtMost(size_t bytes);
+// Once in a while, by a thread that may keep more than 256 KiB: what it has not needed since the last time goes back
+// to the C library, down to those. A thread that only frees what others took would hold it for good.
+void TrimBlocks();
 
 }  // namespace genkan

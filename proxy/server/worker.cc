@@ -272,6 +272,7 @@ void WorkerImpl::OnTick() {
   core_->metrics().snapshots_alive.Set(older_.size() + (current_ != nullptr ? 1 : 0));
   // Connections of other workers count too, and nobody tells us of their ends.
   PauseWhenFull();
+  TrimBlocks();
 }
 
 // ---- the end

@@ -1,6 +1,7 @@
 #include "proxy/base/allocator.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <cstring>
 #include <thread>
@@ -54,6 +55,27 @@ TEST(Allocator, OneThreadFreesWhatAnotherTook) {
     GiveBlock(TakeBlock(4'000));
   }).join();
   UseBlocks();
+}
+
+TEST(Allocator, WhatAThreadOnlyFreesGoesBack) {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  std::vector<void*> taken;
+  for (int i = 0; i < 1'000; ++i) taken.push_back(TakeBlock(1'000));
+  std::thread([&taken] {
+    KeepAtMost(4 * 1024 * 1024);
+    for (void* block : taken) GiveBlock(block, 1'000);
+    // Of the main thread's heap, where they came from.
+    auto in_use = [] { return mallinfo2().uordblks; };
+    TrimBlocks();  // from here on it is known what is not needed
+    const size_t before = in_use();
+    TrimBlocks();
+    const size_t after = in_use();
+    EXPECT_GT(before, after + 600'000);
+    // A quarter of a MiB stays.
+    TrimBlocks();
+    EXPECT_GT(in_use() + 10'000, after);
+  }).join();
+#endif
 }
 
 TEST(Allocator, AFreedBlockServesTheNextOfItsSize) {
