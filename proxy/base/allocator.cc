@@ -66,6 +66,19 @@ void TrimBlocks() {}
 
 #else
 
+namespace {
+
+void Keep(void* pointer, size_t size_class) {
+  // The first of a thread: its end is ours to hear of.
+  [[maybe_unused]] Emptier* touched = &emptier;
+  auto* block = static_cast<Block*>(pointer);
+  block->next = lists.heads[size_class];
+  lists.heads[size_class] = block;
+  lists.kept += size_class * kStep + 8;
+}
+
+}  // namespace
+
 void* TakeBlock(size_t bytes) {
   size_t size_class = ClassFor(bytes);
   if (size_class < lists.heads.size()) {
@@ -98,15 +111,6 @@ void TrimBlocks() {
   lists.least = lists.kept;
 }
 
-static void Keep(void* pointer, size_t size_class) {
-  // The first of a thread: its end is ours to hear of.
-  [[maybe_unused]] Emptier* touched = &emptier;
-  auto* block = static_cast<Block*>(pointer);
-  block->next = lists.heads[size_class];
-  lists.heads[size_class] = block;
-  lists.kept += size_class * kStep + 8;
-}
-
 void GiveBlock(void* pointer) {
   if (pointer == nullptr) return;
   size_t usable = malloc_usable_size(pointer);
@@ -119,7 +123,8 @@ void GiveBlock(void* pointer) {
 void GiveBlock(void* pointer, size_t bytes) {
   if (pointer == nullptr) return;
   size_t size_class = ClassFor(bytes);
-  if (size_class >= lists.heads.size() || lists.is_over || lists.kept + bytes > lists.most) return std::free(pointer);
+  if (size_class >= lists.heads.size() || lists.is_over || lists.kept + bytes > lists.most)
+    return std::free(pointer);
   Keep(pointer, size_class);
 }
 

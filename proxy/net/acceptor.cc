@@ -88,8 +88,6 @@ Result<Fd> Acceptor::OpenListener(const Address& address, const ListenOptions& o
     if (v4) fd = BindTcp(*v4, options.has_reuse_port);
   }
   if (!fd) return PassOn(fd);
-  if (options.defer_accept_seconds > 0)
-    SetOption(fd->get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, options.defer_accept_seconds);
   // Connections inherit it (Linux): no system call for each.
   SetOption(fd->get(), IPPROTO_TCP, TCP_NODELAY, 1);
   if (listen(fd->get(), options.backlog) != 0)

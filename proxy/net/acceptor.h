@@ -17,8 +17,6 @@ struct ListenOptions {
   // Refuses where anybody listens there already, although SO_REUSEPORT would let two programs share: for the first
   // worker's socket. With port 0 it means nothing.
   bool must_be_free = false;
-  // The kernel wakes us for a connection only when its first bytes are there (TCP_DEFER_ACCEPT), or after this.
-  int defer_accept_seconds = 0;
   unsigned unix_mode = 0666;   // permissions of a Unix socket's file
 };
 

@@ -11,7 +11,7 @@
 
 #include "proxy/base/check.h"
 #include "proxy/base/text.h"
-#include "proxy/tls/provider/sha2.h"
+#include "proxy/tls/provider/tls13_kdf.h"
 
 namespace genkan::tls {
 namespace {
@@ -26,6 +26,7 @@ constexpr size_t kSmall = 4 * 1024;
 // Blocks that evbuffer rounds up to a power of two with its header.
 constexpr size_t kBlock = 64 * 1024 - 64;
 constexpr size_t kBulkBlock = 256 * 1024 - 64;
+constexpr size_t kSealed = RecordLayer::kRecord + RecordLayer::kOverhead;
 // RFC 8446 5.5 allows 2^24.5 records under one key of AES-GCM.
 constexpr uint64_t kMostUnderOneKey = uint64_t{1} << 23;
 // Records in a row that bring no data cost us work and the peer nearly nothing.
@@ -40,29 +41,11 @@ constexpr uint8_t kInternalError = 80;
 constexpr uint8_t kCloseNotify = 0;
 constexpr uint8_t kUserCanceled = 90;
 
-// HKDF-Expand-Label (RFC 8446 7.1) for what is no longer than a hash: one block.
-void ExpandLabel(provider::Sha2 digest, std::string_view secret, std::string_view label,
-                 std::span<unsigned char> out) {
-  constexpr std::string_view kPrefix = "tls13 ";
-  std::array<unsigned char, 64> info{};
-  size_t length = 0;
-  auto put = [&](std::string_view bytes) {
-    std::memcpy(info.data() + length, bytes.data(), bytes.size());
-    length += bytes.size();
-  };
-  info[length++] = 0;
-  info[length++] = static_cast<unsigned char>(out.size());
-  info[length++] = static_cast<unsigned char>(kPrefix.size() + label.size());
-  put(kPrefix);
-  put(label);
-  info[length++] = 0;  // no context
-  info[length++] = 1;  // HKDF's first block
-  std::array<unsigned char, provider::kMaxDigest> block{};
-  provider::HmacSha2 hmac(digest, AsBytes(secret));
-  hmac.Update(std::span(info).first(length));
-  hmac.Finish(block.data());
-  std::memcpy(out.data(), block.data(), out.size());
-  OPENSSL_cleanse(block.data(), block.size());
+// A key, an IV or the next secret: of the lengths that a suite has, it cannot fail.
+void Expand(provider::Sha2 digest, std::string_view secret, std::string_view label,
+            std::span<unsigned char> out) {
+  GENKAN_CHECK(
+      provider::ExpandLabel(digest, AsBytes(secret), AsBytes("tls13 "), AsBytes(label), {}, out));
 }
 
 }  // namespace
@@ -121,8 +104,8 @@ bool RecordLayer::SetSecret(Direction& direction, std::string_view secret) {
 bool RecordLayer::UpdateSecret(Direction& direction) {
   size_t size = suite_.secret_size();
   std::array<unsigned char, 48> next{};
-  ExpandLabel(suite_.digest, AsText({direction.secret.data(), size}), "traffic upd",
-              std::span(next).first(size));
+  Expand(suite_.digest, AsText({direction.secret.data(), size}), "traffic upd",
+         std::span(next).first(size));
   direction.secret = next;
   OPENSSL_cleanse(next.data(), next.size());
   return SetKeys(direction);
@@ -134,8 +117,8 @@ bool RecordLayer::SetKeys(Direction& direction) {
   std::array<unsigned char, 32> key{};
   auto key_bytes =
       std::span(key).first(static_cast<size_t>(EVP_CIPHER_get_key_length(suite_.cipher)));
-  ExpandLabel(suite_.digest, secret, "key", key_bytes);
-  ExpandLabel(suite_.digest, secret, "iv", direction.iv);
+  Expand(suite_.digest, secret, "key", key_bytes);
+  Expand(suite_.digest, secret, "iv", direction.iv);
   bool is_good =
       EVP_CipherInit_ex2(direction.context.get(), suite_.cipher, key.data(), direction.iv.data(),
                          &direction == &write_ ? 1 : 0, nullptr) == 1;
@@ -411,11 +394,11 @@ void RecordLayer::Seal(Buffer& from, Buffer& out, size_t most) {
       owes_update_ = true;
       SealAnswers(out);
     }
-    // As many records at once as a block takes.
-    size_t wanted = std::min(from.size(), most - sealed);
-    size_t records = (wanted + kRecord - 1) / kRecord;
-    size_t needed = std::min(from.size(), records * kRecord) + records * kOverhead;
-    if (needed > kBlock) needed = std::min(needed, kBulkBlock);
+    // As many whole records at once as a block takes.
+    const size_t wanted = std::min(from.size(), most - sealed);
+    const size_t records = std::min((wanted + kRecord - 1) / kRecord,
+                                    (wanted > 2 * kBlock ? kBulkBlock : kBlock) / kSealed);
+    const size_t needed = std::min(from.size(), records * kRecord) + records * kOverhead;
     std::span<char> room = out.Reserve(needed);
     size_t filled = 0;
     while (!from.empty() && filled + kOverhead < needed) {

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "proxy/base/check.h"
+#include "proxy/base/text.h"
 #include "proxy/event/timer.h"
 #include "proxy/net/address.h"
 #include "proxy/tls/handshake_state.h"
@@ -307,8 +308,9 @@ void TlsStreamImpl::TakeOverRecords() {
   if (secrets == nullptr || !secrets->is_complete() || info_.version != TLS1_3_VERSION ||
       bio_.is_kernel_encrypting() || SSL_has_pending(ssl) != 0)
     return;
-  records_ = RecordLayer::MakeServer(SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(ssl)), secrets->client.view(),
-                                     secrets->server.view(), bio_.records());
+  const uint16_t suite = SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(ssl));
+  records_ = RecordLayer::MakeServer(suite, AsText(secrets->client.bytes()),
+                                     AsText(secrets->server.bytes()), bio_.records());
   if (records_ != nullptr) ssl_.reset();
 }
 
@@ -352,9 +354,7 @@ IoResult TlsStreamImpl::FailTls(int ssl_error) {
   unsigned long first_error = ERR_peek_error();
   bool is_eof = ssl_error == SSL_ERROR_SYSCALL ||
                 ERR_GET_REASON(first_error) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
-  if (bio_.has_failed()) {
-    FailCut();
-  } else if (bio_.has_end() && is_eof) {
+  if (bio_.has_failed() || (bio_.has_end() && is_eof)) {
     FailCut();
     // OpenSSL wants to send an alert for it, to nobody.
     bio_.DropUnsent();

@@ -95,46 +95,10 @@ bool SetAll(Derivation& derivation, const OSSL_PARAM* parameters) {
   return true;
 }
 
-// HKDF-Expand-Label (RFC 8446 7.1): HKDF-Expand over uint16 length, opaque label<7..255>, opaque
-// context<0..255>.
-bool ExpandLabel(const Derivation& derivation, Sha2 digest, Bytes key, Bytes context,
-                 std::span<unsigned char> out) {
-  const Bytes prefix = derivation.prefix.bytes(), label = derivation.label.bytes();
-  const size_t size = DigestSize(digest);
-  // RFC 5869 2.3: 255 blocks are all there is.
-  if (prefix.size() + label.size() > 255 || context.size() > 255 || out.size() > 255 * size ||
-      out.data() == nullptr)
-    return false;
-  // T(n - 1), the label as it is written, n: one piece for one call of the hash.
-  std::array<unsigned char, kMaxDigest + 2 + 1 + 255 + 1 + 255 + 1> message;
-  unsigned char* const info = message.data() + size;
-  unsigned char* end = info;
-  *end++ = static_cast<unsigned char>(out.size() >> 8);
-  *end++ = static_cast<unsigned char>(out.size());
-  *end++ = static_cast<unsigned char>(prefix.size() + label.size());
-  end = std::copy(prefix.begin(), prefix.end(), end);
-  end = std::copy(label.begin(), label.end(), end);
-  *end++ = static_cast<unsigned char>(context.size());
-  end = std::copy(context.begin(), context.end(), end);
-  HmacSha2 hmac(digest, key);
-  std::array<unsigned char, kMaxDigest> block;
-  for (unsigned char counter = 1; !out.empty(); ++counter) {
-    const unsigned char* begin = info;
-    if (counter > 1) {
-      hmac.Restart();
-      begin = message.data();
-      std::copy(block.data(), block.data() + size, message.data());
-    }
-    *end = counter;
-    hmac.Update({begin, end + 1});
-    hmac.Finish(block.data());
-    const size_t taken = std::min(size, out.size());
-    std::memcpy(out.data(), block.data(), taken);
-    out = out.subspan(taken);
-  }
-  OPENSSL_cleanse(block.data(), size);
-  OPENSSL_cleanse(message.data(), size);
-  return true;
+bool Expand(const Derivation& derivation, Sha2 digest, Bytes secret, Bytes context,
+            std::span<unsigned char> out) {
+  return ExpandLabel(digest, secret, derivation.prefix.bytes(), derivation.label.bytes(), context,
+                     out);
 }
 
 // HKDF-Extract, its salt being Derive-Secret(the secret before, "derived", "").
@@ -146,8 +110,8 @@ bool ExtractNext(const Derivation& derivation, Sha2 digest, std::span<unsigned c
   if (derivation.salt.is_set()) {
     std::array<unsigned char, kMaxDigest> nothing;
     Sha2Hash(digest).Finish(nothing.data());
-    if (!ExpandLabel(derivation, digest, derivation.salt.bytes(), {nothing.data(), size},
-                     {salt.data(), size}))
+    if (!Expand(derivation, digest, derivation.salt.bytes(), {nothing.data(), size},
+                {salt.data(), size}))
       return false;
     salt_size = size;
   }
@@ -189,8 +153,8 @@ int Derive(void* context, unsigned char* out, size_t size, const OSSL_PARAM* par
       return ExtractNext(derivation, *derivation.digest, {out, size}) ? 1 : 0;
     case EVP_KDF_HKDF_MODE_EXPAND_ONLY:
       if (!derivation.key.is_set()) return RefuseWith(PROV_R_MISSING_KEY);
-      if (!ExpandLabel(derivation, *derivation.digest, derivation.key.bytes(),
-                       derivation.data.bytes(), {out, size}))
+      if (!Expand(derivation, *derivation.digest, derivation.key.bytes(), derivation.data.bytes(),
+                  {out, size}))
         return 0;
       TrafficSecretsScope::Note(AsText(derivation.label.bytes()), AsText({out, size}));
       return 1;
@@ -233,6 +197,45 @@ const OSSL_PARAM* GettableParameters(void*, void*) {
 }
 
 }  // namespace
+
+bool ExpandLabel(Sha2 digest, Bytes secret, Bytes prefix, Bytes label, Bytes context,
+                 std::span<unsigned char> out) {
+  const size_t size = DigestSize(digest);
+  // RFC 5869 2.3: 255 blocks are all there is.
+  if (prefix.size() + label.size() > 255 || context.size() > 255 || out.size() > 255 * size ||
+      out.data() == nullptr)
+    return false;
+  // T(n - 1), the label as it is written, n: one piece for one call of the hash.
+  std::array<unsigned char, kMaxDigest + 2 + 1 + 255 + 1 + 255 + 1> message;
+  unsigned char* const info = message.data() + size;
+  unsigned char* end = info;
+  *end++ = static_cast<unsigned char>(out.size() >> 8);
+  *end++ = static_cast<unsigned char>(out.size());
+  *end++ = static_cast<unsigned char>(prefix.size() + label.size());
+  end = std::copy(prefix.begin(), prefix.end(), end);
+  end = std::copy(label.begin(), label.end(), end);
+  *end++ = static_cast<unsigned char>(context.size());
+  end = std::copy(context.begin(), context.end(), end);
+  HmacSha2 hmac(digest, secret);
+  std::array<unsigned char, kMaxDigest> block;
+  for (unsigned char counter = 1; !out.empty(); ++counter) {
+    const unsigned char* begin = info;
+    if (counter > 1) {
+      hmac.Restart();
+      begin = message.data();
+      std::copy(block.data(), block.data() + size, message.data());
+    }
+    *end = counter;
+    hmac.Update({begin, end + 1});
+    hmac.Finish(block.data());
+    const size_t taken = std::min(size, out.size());
+    std::memcpy(out.data(), block.data(), taken);
+    out = out.subspan(taken);
+  }
+  OPENSSL_cleanse(block.data(), size);
+  OPENSSL_cleanse(message.data(), size);
+  return true;
+}
 
 const OSSL_DISPATCH kTls13KdfFunctions[] = {
     {OSSL_FUNC_KDF_NEWCTX, reinterpret_cast<void (*)()>(&New)},
