@@ -13,6 +13,8 @@ struct HandshakeState {
   ClientHello hello;
   BundlePtr bundle;
   bool has_sent_staple = false;
+  bool takes_over_records = false;  // the stream does, when TLS 1.3 is shaken and its secrets are known
+  bool owes_tickets = false;        // then it is ours to write them, and not libssl's
   std::string_view alert;   // static text of the last fatal alert, sent or received
   std::string_view reason;  // static text; why a callback of ours refused
 };

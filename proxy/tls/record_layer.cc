@@ -412,9 +412,14 @@ void RecordLayer::Seal(Buffer& from, Buffer& out, size_t most) {
   }
 }
 
+void RecordLayer::SealHandshake(std::string_view messages, Buffer& out) {
+  GENKAN_CHECK(messages.size() <= kRecord);
+  SealMessage(SSL3_RT_HANDSHAKE, messages, out);
+}
+
 void RecordLayer::SealAnswers(Buffer& out) {
   if (!std::exchange(owes_update_, false)) return;
-  SealMessage(SSL3_RT_HANDSHAKE, std::string_view("\x18\x00\x00\x01\x00", 5), out);
+  SealHandshake(std::string_view("\x18\x00\x00\x01\x00", 5), out);
   GENKAN_CHECK(UpdateSecret(write_));
 }
 

@@ -7,6 +7,8 @@
 #include <openssl/rand.h>
 
 #include <cstring>
+#include <ctime>
+#include <optional>
 
 #include "proxy/base/check.h"
 #include "proxy/base/text.h"
@@ -14,6 +16,7 @@
 #include "proxy/tls/handshake_state.h"
 #include "proxy/tls/hello_fields.h"
 #include "proxy/tls/provider/provider.h"
+#include "proxy/tls/session_ticket.h"
 
 namespace genkan::tls {
 namespace {
@@ -27,7 +30,7 @@ struct NameStackDeleter {
 };
 using NameStackPtr = std::unique_ptr<STACK_OF(X509_NAME), NameStackDeleter>;
 
-constexpr long kSessionSeconds = 12 * 3600;
+constexpr uint32_t kSessionSeconds = 12 * 3600;
 constexpr unsigned kHeartbeat = 15;  // RFC 6520; OpenSSL 3 has no name for it
 
 // Mozilla's lists (Server Side TLS 5.7), without finite-field DH: its cost is the server's, and every client that
@@ -112,6 +115,8 @@ struct ServerContext::Impl {
   TicketKeysPtr tickets;
   const Clock* clock = nullptr;
   EvpCipherPtr ticket_cipher;  // fetched once; by name it costs more than the encryption
+  std::optional<TicketSealer> sealer;  // under the newest key
+  uint8_t own_tickets = 0;  // how many we write where the records become ours; 0: libssl writes them
   struct SitePolicy {
     TlsPolicy policy;
     ClientAuthorities authorities;
@@ -122,6 +127,7 @@ struct ServerContext::Impl {
   static Impl& Of(SSL* ssl) {
     return *static_cast<Impl*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
   }
+  void SetTicketKeys(TicketKeysPtr keys);
   bool Apply(SSL* ssl, const TlsPolicy& site);
   const ClientAuthorities* AuthoritiesFor(const TlsPolicy& site);
 
@@ -133,11 +139,19 @@ struct ServerContext::Impl {
                     const unsigned char* offered, unsigned offered_length, void* self) noexcept;
   static int OnTicketKey(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                          EVP_MAC_CTX* mac, int encrypts) noexcept;
+  static std::string_view LeafOf(SSL* ssl);
   static int OnTicketMade(SSL* ssl, void* self) noexcept;
   static SSL_TICKET_RETURN OnTicketRead(SSL* ssl, SSL_SESSION* session, const unsigned char* name,
                                         size_t name_length, SSL_TICKET_STATUS status,
                                         void* self) noexcept;
 };
+
+void ServerContext::Impl::SetTicketKeys(TicketKeysPtr keys) {
+  tickets = std::move(keys);
+  sealer.reset();
+  if (tickets != nullptr && !tickets->keys().empty())
+    sealer.emplace(tickets->keys().front(), ticket_cipher.get());
+}
 
 const ClientAuthorities* ServerContext::Impl::AuthoritiesFor(const TlsPolicy& site) {
   for (const auto& known : site_policies)
@@ -209,6 +223,12 @@ int ServerContext::Impl::OnClientHello(SSL* ssl, int* alert, void* self) noexcep
     state.reason = "the site's TLS policy cannot be applied";
     *alert = SSL_AD_INTERNAL_ERROR;
     return SSL_CLIENT_HELLO_ERROR;
+  }
+  // A client's certificate is part of its session: libssl writes such. TLS 1.2 does not look at the number.
+  if (state.takes_over_records && impl.own_tickets > 0 &&
+      (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) == 0) {
+    SSL_set_num_tickets(ssl, 0);
+    state.owes_tickets = true;
   }
   return SSL_CLIENT_HELLO_SUCCESS;
 }
@@ -291,16 +311,51 @@ int ServerContext::Impl::OnTicketKey(SSL* ssl, unsigned char* name, unsigned cha
   return key == &keys.front() && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2;
 }
 
+// A resumed session goes on under the leaf that it began with.
+std::string_view ServerContext::Impl::LeafOf(SSL* ssl) {
+  void* present = nullptr;
+  size_t length = 0;
+  if (SSL_session_reused(ssl) == 1 &&
+      SSL_SESSION_get0_ticket_appdata(SSL_get_session(ssl), &present, &length) == 1 && length > 0)
+    return {static_cast<const char*>(present), length};
+  return GetHandshakeState(ssl)->bundle->leaf().sha256();
+}
+
 int ServerContext::Impl::OnTicketMade(SSL* ssl, void*) noexcept {
+  std::string_view leaf = LeafOf(ssl);
   SSL_SESSION* session = SSL_get_session(ssl);
   void* present = nullptr;
   size_t length = 0;
-  // A resumed session goes on under the leaf that it began with.
-  if (SSL_session_reused(ssl) == 1 &&
-      SSL_SESSION_get0_ticket_appdata(session, &present, &length) == 1 && length > 0)
+  if (SSL_SESSION_get0_ticket_appdata(session, &present, &length) == 1 && present == leaf.data())
     return 1;
-  const std::string& leaf = GetHandshakeState(ssl)->bundle->leaf().sha256();
   return SSL_SESSION_set1_ticket_appdata(session, leaf.data(), leaf.size());
+}
+
+std::string ServerContext::WriteTickets(SSL* ssl, provider::Bytes resumption_master_secret) const {
+  std::string messages;
+  if (!GetHandshakeState(ssl)->owes_tickets || !impl_->sealer ||
+      SSL_version(ssl) != TLS1_3_VERSION)
+    return messages;
+  const SSL_CIPHER* cipher = SSL_get_current_cipher(ssl);
+  const bool is_sha384 = SSL_CIPHER_get_protocol_id(cipher) == 0x1302;
+  const auto digest = is_sha384 ? provider::Sha2::kSha384 : provider::Sha2::kSha256;
+  if (resumption_master_secret.size() != provider::DigestSize(digest)) return messages;
+  TicketSession session;
+  session.suite = SSL_CIPHER_get_protocol_id(cipher);
+  unsigned length = 0;
+  const unsigned char* id_context =
+      SSL_SESSION_get0_id_context(SSL_get_session(ssl), &length);
+  session.context = AsText({id_context, length});
+  session.leaf = Impl::LeafOf(ssl);
+  // As libssl reads it when the ticket comes back.
+  session.made = std::time(nullptr);
+  session.lifetime = kSessionSeconds;
+  // After a resumption one replaces the one that was used.
+  const int count = SSL_session_reused(ssl) == 1 ? 1 : impl_->own_tickets;
+  for (int i = 0; i < count; ++i)
+    AppendNewSessionTicket(*impl_->sealer, session, digest, resumption_master_secret,
+                           static_cast<uint8_t>(i), messages);
+  return messages;
 }
 
 SSL_TICKET_RETURN ServerContext::Impl::OnTicketRead(SSL* ssl, SSL_SESSION* session,
@@ -320,7 +375,7 @@ ServerContext::ServerContext(std::unique_ptr<Impl> impl) : impl_(std::move(impl)
 ServerContext::~ServerContext() = default;
 
 SSL_CTX* ServerContext::get() const { return impl_->context.get(); }
-void ServerContext::SetTicketKeys(TicketKeysPtr keys) { impl_->tickets = std::move(keys); }
+void ServerContext::SetTicketKeys(TicketKeysPtr keys) { impl_->SetTicketKeys(std::move(keys)); }
 
 Result<std::unique_ptr<ServerContext>> ServerContext::Make(const ServerContextOptions& options,
                                                            TicketKeysPtr tickets,
@@ -332,7 +387,10 @@ Result<std::unique_ptr<ServerContext>> ServerContext::Make(const ServerContextOp
   if (!impl->context || !impl->ticket_cipher)
     return Fail(ErrorCode::kTls, "SSL_CTX_new: {}", TakeOpensslErrors());
   impl->policy = options.policy;
-  impl->tickets = std::move(tickets);
+  impl->SetTicketKeys(std::move(tickets));
+  // Without our provider the secrets never reach us; under kTLS the records are the kernel's.
+  if (properties != nullptr && !options.policy.ktls)
+    impl->own_tickets = options.tickets_per_handshake;
   impl->clock = &clock;
   impl->alpn = WireProtocols(options.alpn);
   SSL_CTX* context = impl->context.get();
@@ -354,7 +412,7 @@ Result<std::unique_ptr<ServerContext>> ServerContext::Make(const ServerContextOp
 
   if (policy.ktls) SSL_CTX_set_options(context, SSL_OP_ENABLE_KTLS);
   SSL_CTX_set_timeout(context, kSessionSeconds);
-  SSL_CTX_set_num_tickets(context, static_cast<size_t>(options.tickets_per_handshake));
+  SSL_CTX_set_num_tickets(context, options.tickets_per_handshake);
   SSL_CTX_set_client_hello_cb(context, &Impl::OnClientHello, impl.get());
   SSL_CTX_set_tlsext_servername_callback(context, &Impl::OnServerName);
   SSL_CTX_set_cert_cb(context, &Impl::OnCertificate, impl.get());

@@ -2,6 +2,7 @@
 // One a worker and listener, on the worker's thread (so ticket keys and store need no locks).
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "proxy/tls/certificate_bundle.h"
 #include "proxy/tls/client_hello.h"
 #include "proxy/tls/openssl_ptr.h"
+#include "proxy/tls/provider/sha2.h"
 #include "proxy/tls/ticket_keys.h"
 #include "proxy/tls/tls_policy.h"
 
@@ -43,7 +45,7 @@ class HandshakeDelegate {
 struct ServerContextOptions {
   TlsPolicy policy;
   std::vector<std::string> alpn;  // in our order of preference
-  int tickets_per_handshake = 1;  // each costs some 12 us of 170; a client that uses it gets another
+  uint8_t tickets_per_handshake = 1;  // a client that uses its one gets another
 };
 
 class ServerContext {
@@ -53,6 +55,9 @@ class ServerContext {
   ~ServerContext();
 
   void SetTicketKeys(TicketKeysPtr keys);
+  // The NewSessionTicket messages of a connection of this context that has shaken TLS 1.3 hands and whose
+  // HandshakeState owes them, "" where there are none. `resumption_master_secret` as in RFC 8446 7.1.
+  std::string WriteTickets(SSL* ssl, provider::Bytes resumption_master_secret) const;
   SSL_CTX* get() const;
 
  private:

@@ -37,8 +37,10 @@ constexpr size_t kMaxClientHandshake = 128 * 1024;
 
 class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
  public:
-  TlsStreamImpl(event::EventLoop& loop, std::unique_ptr<net::Stream> lower, SSL_CTX* context,
-                HandshakeDelegate* delegate, std::string_view replay);
+  // Exactly one of `server` and `client` is not null; a server has a delegate.
+  TlsStreamImpl(event::EventLoop& loop, std::unique_ptr<net::Stream> lower,
+                const ServerContext* server, SSL_CTX* client, HandshakeDelegate* delegate,
+                std::string_view replay);
   ~TlsStreamImpl() override;
 
   // Client side, before anything is sent.
@@ -78,8 +80,9 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   void OnReadable() noexcept override;
   void OnWritable() noexcept override;
 
+  bool is_server() const { return server_ != nullptr; }
   bool is_shaking() const { return !is_handshake_done_ && !has_failed_ && !is_raw_; }
-  void MakeSsl();
+  void MakeSsl(SSL_CTX* context);
   // Server side: true when there is a hello to begin with.
   bool AwaitHello();
   // True: the hello is for somebody else.
@@ -114,7 +117,7 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   std::unique_ptr<net::Stream> lower_;
   net::Stream::Owner* owner_ = nullptr;
   RecordBio bio_;
-  SSL_CTX* context_;
+  const ServerContext* server_;  // null on the client side
   SslPtr ssl_;  // after bio_: destroyed before it; null until a client has said hello
   std::unique_ptr<TrafficSecrets> secrets_;  // until the handshake is done
   std::unique_ptr<RecordLayer> records_;     // then there is no SSL
@@ -124,7 +127,6 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   Error error_;
   Turn* turn_;
   unsigned reads_ = 0;  // calls of Read, to see whether an owner takes what it is told of
-  bool is_server_;
   bool is_raw_ = false;  // there is no SSL: bytes pass as they are
   bool is_handshake_done_ = false;
   bool has_failed_ = false;
@@ -143,19 +145,19 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
 };
 
 TlsStreamImpl::TlsStreamImpl(event::EventLoop& loop, std::unique_ptr<net::Stream> lower,
-                             SSL_CTX* context, HandshakeDelegate* delegate, std::string_view replay)
+                             const ServerContext* server, SSL_CTX* client,
+                             HandshakeDelegate* delegate, std::string_view replay)
     : loop_(loop),
       lower_(std::move(lower)),
       bio_(*lower_, replay),
-      context_(context),
-      turn_(new Turn{this}),
-      is_server_(delegate != nullptr) {
+      server_(server),
+      turn_(new Turn{this}) {
   state_.delegate = delegate;
-  if (!is_server_) MakeSsl();
+  if (client != nullptr) MakeSsl(client);
   lower_->SetOwner(*this);
   UpdateInterest();
   // A client speaks first; replayed bytes are no event of the kernel's.
-  if (!is_server_ || !replay.empty()) ScheduleRead();
+  if (!is_server() || !replay.empty()) ScheduleRead();
 }
 
 TlsStreamImpl::~TlsStreamImpl() {
@@ -163,14 +165,16 @@ TlsStreamImpl::~TlsStreamImpl() {
   Turn::Release(turn_);
 }
 
-void TlsStreamImpl::MakeSsl() {
-  ssl_.reset(SSL_new(context_));
+void TlsStreamImpl::MakeSsl(SSL_CTX* context) {
+  ssl_.reset(SSL_new(context));
   GENKAN_CHECK(ssl_ != nullptr);
   SSL_set_app_data(ssl_.get(), &state_);
   BIO* bio = bio_.MakeBio();
   SSL_set_bio(ssl_.get(), bio, bio);
-  is_server_ ? SSL_set_accept_state(ssl_.get()) : SSL_set_connect_state(ssl_.get());
-  if (is_server_) secrets_ = std::make_unique<TrafficSecrets>();
+  is_server() ? SSL_set_accept_state(ssl_.get()) : SSL_set_connect_state(ssl_.get());
+  if (!is_server()) return;
+  secrets_ = std::make_unique<TrafficSecrets>();
+  state_.takes_over_records = true;
 }
 
 void TlsStreamImpl::SetPeerName(const std::string& name, bool verifies) {
@@ -208,7 +212,7 @@ bool TlsStreamImpl::AwaitHello() {
     return false;
   }
   if (TurnRaw()) return false;
-  MakeSsl();
+  MakeSsl(server_->get());
   return true;
 }
 
@@ -252,7 +256,7 @@ bool TlsStreamImpl::Drive() {
   }
   int ssl_error = SSL_get_error(ssl_.get(), result);
   if (ssl_error == SSL_ERROR_WANT_READ || ssl_error == SSL_ERROR_WANT_WRITE) {
-    if (is_server_ && bio_.taken() > kMaxClientHandshake) {
+    if (is_server() && bio_.taken() > kMaxClientHandshake) {
       has_failed_ = true;
       error_ = Error{ErrorCode::kTooLarge, "handshake: the client sends too much"};
       return false;
@@ -277,7 +281,7 @@ void TlsStreamImpl::FinishHandshake() {
   unsigned length = 0;
   SSL_get0_alpn_selected(ssl, &protocol, &length);
   info_.alpn.assign(reinterpret_cast<const char*>(protocol), length);
-  if (is_server_) {
+  if (is_server()) {
     // SSL_get_servername is NULL after a resumption in TLS 1.2.
     info_.server_name = std::move(state_.hello.server_name);
     X509* peer = SSL_get0_peer_certificate(ssl);
@@ -311,13 +315,16 @@ void TlsStreamImpl::TakeOverRecords() {
   const uint16_t suite = SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(ssl));
   records_ = RecordLayer::MakeServer(suite, AsText(secrets->client.bytes()),
                                      AsText(secrets->server.bytes()), bio_.records());
-  if (records_ != nullptr) ssl_.reset();
+  if (records_ == nullptr) return;
+  std::string tickets = server_->WriteTickets(ssl, secrets->resumption.bytes());
+  if (!tickets.empty()) records_->SealHandshake(tickets, bio_.outgoing());
+  ssl_.reset();
 }
 
 // In TLS 1.3 what is left to send at the end are tickets: they wait for the first answer, and need no system call of
 // their own. Before, it is our Finished, which the client waits for.
 void TlsStreamImpl::HoldTickets() {
-  if (!is_server_ || info_.version != TLS1_3_VERSION) return ScheduleFlush();
+  if (!is_server() || info_.version != TLS1_3_VERSION) return ScheduleFlush();
   ticket_timer_ = std::make_unique<event::Timer>(loop_, [this] { ScheduleFlush(); });
   ticket_timer_->Start(kTicketWait);
 }
@@ -341,7 +348,7 @@ void TlsStreamImpl::TellShaken() {
 std::string TlsStreamImpl::DescribeFailure(unsigned long first_error) {
   std::string text = is_handshake_done_ ? "TLS" : "handshake";
   if (!state_.reason.empty()) return fmt::format("{}: {}", text, state_.reason);
-  if (!is_server_ && ERR_GET_REASON(first_error) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+  if (!is_server() && ERR_GET_REASON(first_error) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
     long verdict = SSL_get_verify_result(ssl_.get());
     return fmt::format("{}: the server's certificate ({}): {}", text, info_.server_name,
                        X509_verify_cert_error_string(verdict));
@@ -724,14 +731,14 @@ std::unique_ptr<TlsStream> TlsStream::Accept(event::EventLoop& loop,
                                              std::unique_ptr<net::Stream> lower,
                                              const ServerContext& context,
                                              HandshakeDelegate& delegate, std::string_view replay) {
-  return std::make_unique<TlsStreamImpl>(loop, std::move(lower), context.get(), &delegate, replay);
+  return std::make_unique<TlsStreamImpl>(loop, std::move(lower), &context, nullptr, &delegate, replay);
 }
 
 std::unique_ptr<TlsStream> TlsStream::Connect(event::EventLoop& loop,
                                               std::unique_ptr<net::Stream> lower,
                                               const ClientContext& context,
                                               const std::string& name) {
-  auto stream = std::make_unique<TlsStreamImpl>(loop, std::move(lower), context.get(), nullptr, "");
+  auto stream = std::make_unique<TlsStreamImpl>(loop, std::move(lower), nullptr, context.get(), nullptr, "");
   stream->SetPeerName(name, context.verifies());
   return stream;
 }

@@ -1,5 +1,6 @@
-// The application traffic secrets (RFC 8446 7.1) of a handshake, on their way from where they are
-// derived to the stream that goes on without OpenSSL. Nowhere else, and wiped. Worker's thread;
+// The application traffic secrets and the resumption master secret (RFC 8446 7.1) of a handshake, on
+// their way from where they are derived to the stream that goes on without OpenSSL and to the
+// tickets that it writes. Nowhere else, and wiped. Worker's thread;
 // owned by the TlsStream until its handshake is done.
 #pragma once
 
@@ -12,6 +13,7 @@ namespace genkan::tls {
 
 struct TrafficSecrets {
   provider::Secret client, server;
+  provider::Secret resumption;
   bool is_complete() const { return client.is_set() && server.is_set(); }
 };
 
@@ -29,6 +31,7 @@ class TrafficSecretsScope {
     if (current_ == nullptr) return;
     if (label == "c ap traffic") current_->client.Set(AsBytes(secret));
     if (label == "s ap traffic") current_->server.Set(AsBytes(secret));
+    if (label == "res master") current_->resumption.Set(AsBytes(secret));
   }
 
  private:

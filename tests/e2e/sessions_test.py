@@ -2,6 +2,9 @@
 
 import json
 import os
+import socket
+import ssl
+import subprocess
 
 import pytest
 
@@ -107,3 +110,64 @@ def test_a_fleet_shares_its_tickets_by_a_file_that_is_watched(ca, origin, tmp_pa
             for session in sessions:
                 eventually(lambda session=session, lives=lives: session.resumes() == lives, longest=30,
                            what=f"resumption: {lives}")
+
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"
+
+
+def python_resumes(genkan, ca):
+    """CPython's ssl: a resumption of a resumption, too."""
+    context = ssl.create_default_context(cafile=ca.root)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    session = None
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", genkan.tls_port), timeout=30) as raw, \
+                context.wrap_socket(raw, server_hostname="a.test", session=session) as tls:
+            tls.sendall(REQUEST)
+            while tls.recv(4096):
+                pass
+            assert session is None or tls.session_reused
+            session = tls.session
+
+
+def gnutls_resumes(genkan, ca, suite):
+    command = ["timeout", "60", "gnutls-cli", "--resume", "--waitresumption", f"--x509cafile={ca.root}",
+               f"--priority=NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+{suite}", f"--port={genkan.tls_port}",
+               "--sni-hostname=a.test", "--verify-hostname=a.test", "127.0.0.1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
+        # An end of its input would end the connection before the answer.
+        client.stdin.write(REQUEST)
+        client.stdin.flush()
+        text = client.stdout.read().decode(errors="replace")
+    assert "*** This is a resumed session" in text and "HTTP/1.1 200" in text, text
+
+
+def curl_resumes(genkan, ca):
+    """curl keeps sessions for as long as it runs: the second connection has one."""
+    url = f"https://a.test:{genkan.tls_port}/"
+    done = subprocess.run(["curl", "-sS", "-v", "--tlsv1.3", "--cacert", ca.root, "-H", "Connection: close", "--http1.1",
+                           "--resolve", f"a.test:{genkan.tls_port}:127.0.0.1", url, url],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+
+
+def test_each_kind_of_client_takes_our_tickets(ca, origin, tmp_path):
+    """Tickets of TLS 1.3 are written by genkan itself, not by libssl."""
+    lineage = Lineage(tmp_path, "a.test", ca.issue("a.test"))
+    log = tmp_path / "access.log"
+    more = f'[access_log]\noutput = "{log}"\nformat = "json"'
+    with Genkan(tmp_path, config(ca, site(lineage, origin, "a.test"), more=more)) as genkan:
+        def resumed():
+            whole = log.read_text().split("\n")[:-1] if log.exists() else []
+            lines = [json.loads(line) for line in whole]
+            assert all(line["tls_version"] == "TLSv1.3" for line in lines), lines
+            return sum(1 for line in lines if line["resumed"])
+
+        python_resumes(genkan, ca)
+        eventually(lambda: resumed() == 2, longest=30, what="CPython's resumptions")
+        for suite in ("AES-128-GCM", "AES-256-GCM", "CHACHA20-POLY1305"):
+            gnutls_resumes(genkan, ca, suite)
+        # gnutls-cli sends its request only in the resumed session.
+        eventually(lambda: resumed() == 5, longest=30, what="those of GnuTLS")
+        curl_resumes(genkan, ca)
+        eventually(lambda: resumed() == 6, longest=30, what="curl's")
