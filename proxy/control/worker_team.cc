@@ -1,11 +1,40 @@
 #include "proxy/control/worker_team.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 #include <utility>
 
 #include "proxy/base/log.h"
 
 namespace genkan::control {
+namespace {
+
+// Shared with workers that may answer when nobody waits any more.
+class Takings {
+ public:
+  explicit Takings(size_t missing) : missing_(missing) {}
+  void Take() {
+    {
+      std::lock_guard lock(mutex_);
+      --missing_;
+    }
+    all_.notify_one();
+  }
+  // How many are missing still.
+  size_t Wait(Millis longest) {
+    std::unique_lock lock(mutex_);
+    all_.wait_for(lock, longest, [this] { return missing_ == 0; });
+    return missing_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable all_;
+  size_t missing_;  // guarded by mutex_
+};
+
+}  // namespace
 
 WorkerTeam::~WorkerTeam() {
   for (auto& worker : workers_) worker->Stop();
@@ -37,7 +66,7 @@ void WorkerTeam::ApplyCertStore(tls::CertStorePtr store,
 }
 
 void WorkerTeam::ApplySnapshot(const server::SnapshotPtr& snapshot, Sockets sockets,
-                               const server::DrainTimes& surplus) {
+                               const server::DrainTimes& surplus, Millis longest) {
   holds_store_ = false;
   const size_t before = size_, now = sockets.size();
   if (now > before) {
@@ -50,19 +79,24 @@ void WorkerTeam::ApplySnapshot(const server::SnapshotPtr& snapshot, Sockets sock
   if (now != before)
     LOG_INFO("workers_changed", "before={} now={} leaving={}", before, now, leaving());
   sockets.resize(workers_.size());
+  auto takings = std::make_shared<Takings>(workers_.size());
   for (size_t i = 0; i < workers_.size(); ++i) {
     // The store's sites are the snapshot's: a worker takes both in one turn.
     server::Worker* worker = workers_[i].get();
     auto its = std::make_shared<std::vector<server::ListenerSocket>>(std::move(sockets[i]));
-    worker->loop().Post([worker, snapshot, store = store_, revoked = revoked_, its] {
+    worker->loop().Post([worker, snapshot, store = store_, revoked = revoked_, its, takings] {
       worker->ApplySnapshot(snapshot, std::move(*its));
       if (store != nullptr) worker->ApplyCertStore(store, revoked);
+      // Both only posted: this comes after them.
+      worker->loop().Post([takings] { takings->Take(); });
     });
   }
   for (size_t i = now; i < before; ++i) {
     server::Worker* worker = workers_[i].get();
     worker->Drain(surplus, [this, worker] { loop_.Post([this, worker] { Remove(worker); }); });
   }
+  if (size_t missing = takings->Wait(longest); missing > 0)
+    LOG_WARN("worker_late", "answered={} workers={}", workers_.size() - missing, workers_.size());
 }
 
 void WorkerTeam::Remove(const server::Worker* worker) {

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "proxy/config/validate.h"
 #include "tests/support/eventually.h"
+#include "tests/support/log_lines.h"
 
 namespace genkan::control {
 namespace {
@@ -12,6 +15,7 @@ namespace {
 using genkan::testing::Eventually;
 
 constexpr server::DrainTimes kLong{Millis(60'000), Millis(60'000), Millis(60'000)};
+constexpr Millis kLongest(60'000);  // for a worker to take a snapshot
 
 class WorkerTeamTest : public ::testing::Test {
  protected:
@@ -24,8 +28,8 @@ class WorkerTeamTest : public ::testing::Test {
                                   [](std::string_view) { return nullptr; }, nullptr);
   }
 
-  void Change(size_t workers) {
-    team_.ApplySnapshot(MakeSnapshot(), WorkerTeam::Sockets(workers), kLong);
+  void Change(size_t workers, Millis longest = kLongest) {
+    team_.ApplySnapshot(MakeSnapshot(), WorkerTeam::Sockets(workers), kLong, longest);
   }
 
   event::EventLoop loop_;
@@ -49,6 +53,36 @@ TEST_F(WorkerTeamTest, GrowsAndShrinksAndThoseThatAreTooManyGo) {
   EXPECT_EQ(team_.size(), 2u);
   EXPECT_TRUE(Eventually(loop_, [&] { return team_.leaving() == 0; }));
   EXPECT_EQ(team_.size(), 2u);
+}
+
+TEST_F(WorkerTeamTest, ASnapshotIsInForceInAllWorkersWhenItWasApplied) {
+  team_.Start(3);
+  std::weak_ptr<const server::Snapshot> before;
+  for (int i = 0; i < 20; ++i) {
+    server::SnapshotPtr snapshot = MakeSnapshot();
+    std::weak_ptr<const server::Snapshot> now = snapshot;
+    team_.ApplySnapshot(std::move(snapshot), WorkerTeam::Sockets(3), kLong, kLongest);
+    // No worker goes by the one before, so nobody has it.
+    EXPECT_TRUE(before.expired()) << "after " << i << " others";
+    before = now;
+  }
+}
+
+TEST_F(WorkerTeamTest, AWorkerThatIsLateHoldsUpNoReload) {
+  team_.Start(2);
+  std::promise<void> go_on;
+  {
+    // Its end keeps the worker busy that lets go of it last.
+    server::SnapshotPtr real = MakeSnapshot();
+    server::SnapshotPtr held(real.get(), [real, go = go_on.get_future().share()](const auto*) {
+      go.wait();
+    });
+    team_.ApplySnapshot(std::move(held), WorkerTeam::Sockets(2), kLong, kLongest);
+  }
+  testing::LogLines log;
+  Change(2, Millis(1));
+  EXPECT_EQ(log.Count(LogLevel::kWarn, "worker_late"), 1u) << log.Text();
+  go_on.set_value();
 }
 
 TEST_F(WorkerTeamTest, TheWatchdogHasItsAnswersOverAChange) {
