@@ -145,7 +145,7 @@ TEST(Backpressure, AnH2UploadStallsAtItsWindow) {
       },
       {.receive_buffer = 16 * 1024});
   Proxy proxy(MakeConfig(origin.url()));
-  H2Client client(proxy.tls_port(), {.timeout = std::chrono::milliseconds(300)});
+  H2Client client(proxy.tls_port(), {.timeout = std::chrono::milliseconds(1500)});
   uint32_t stream = client.Open(Fields("POST", "/"), false);
   client.Data(stream, std::string(65'535, 'x'), false);
   // Windows come back only for what has left: the kernel's part at most.

@@ -80,7 +80,7 @@ struct ClientOptions {
   std::string source = "127.0.0.1";
   int max_version = 0;                  // 0x0303 …
   int receive_buffer = 0;
-  std::chrono::milliseconds timeout{10'000};
+  std::chrono::milliseconds timeout{60'000};
 };
 
 // A blocking connection. Reads give up after the timeout.
@@ -203,7 +203,7 @@ test::H2Fields Fields(std::string method, std::string path, test::H2Fields more 
 
 // True when `condition` became true in time.
 template <class Condition>
-bool WaitFor(Condition condition, std::chrono::milliseconds longest = std::chrono::seconds(10)) {
+bool WaitFor(Condition condition, std::chrono::milliseconds longest = std::chrono::seconds(60)) {
   auto until = std::chrono::steady_clock::now() + longest;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > until) return false;

@@ -51,6 +51,8 @@ TEST(Limits, UnfinishedHandshakesHaveALimitOfTheirOwn) {
   for (int i = 0; i < 5; ++i) {
     done.push_back(std::make_unique<RawClient>(proxy.tls_port(), ClientOptions{.tls = true}));
     EXPECT_EQ(done.back()->handshake_error(), "") << i;
+    // The client is done before the proxy is, which may see the next one first.
+    EXPECT_TRUE(WaitFor([&] { return proxy.Sum(&Metrics::handshakes_tls13) == static_cast<uint64_t>(i) + 1; }));
   }
 }
 
@@ -125,11 +127,12 @@ TEST(Limits, RequestsPerConnection) {
 TEST(Limits, TimeoutsEndWhatIsSlow) {
   ScriptedOrigin origin(ScriptedOrigin::Always("ok"));
   config::Config config = MakeConfig(origin.url());
-  config.limits.handshake_timeout = milliseconds(200);
-  config.limits.header_timeout = milliseconds(200);
-  config.limits.body_timeout = milliseconds(200);
-  config.limits.idle_timeout = milliseconds(200);
-  config.limits.h2_idle_timeout = milliseconds(200);
+  // Long enough for a busy machine to say what is to be said before, far from the defaults of ten seconds and more.
+  config.limits.handshake_timeout = milliseconds(1500);
+  config.limits.header_timeout = milliseconds(1500);
+  config.limits.body_timeout = milliseconds(1500);
+  config.limits.idle_timeout = milliseconds(1500);
+  config.limits.h2_idle_timeout = milliseconds(1500);
   Proxy proxy(config);
   auto begin = std::chrono::steady_clock::now();
 
@@ -152,20 +155,22 @@ TEST(Limits, TimeoutsEndWhatIsSlow) {
   EXPECT_EQ(idle.raw().ReadAll(), "");
   EXPECT_TRUE(idle.raw().has_ended());
   EXPECT_TRUE(h2.ReadUntil([&] { return h2.goaway().has_value(); }));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(8));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
 }
 
 TEST(Limits, AnH2HeadThatTricklesInIsCutAtTheLimitOfHeads) {
   ScriptedOrigin origin(ScriptedOrigin::Always("ok"));
   config::Config config = MakeConfig(origin.url());
-  config.limits.header_timeout = milliseconds(200);
+  config.limits.header_timeout = milliseconds(1000);
   Proxy proxy(config);
   ClientOptions options{.tls = true, .alpn = "h2"};
-  RawClient preface(proxy.tls_port(), options), head(proxy.tls_port(), options), rests(proxy.tls_port(), options);
-  preface.Send(test::kH2Preface.substr(0, 10));
   std::string hello = std::string(test::kH2Preface) + test::Frame(4, 0, 0);
-  head.Send(hello + test::Frame(1, 0x5, 1, std::string(60, 'x')).substr(0, 20));
+  RawClient rests(proxy.tls_port(), options);
   rests.Send(hello);
+  RawClient preface(proxy.tls_port(), options);
+  preface.Send(test::kH2Preface.substr(0, 10));
+  RawClient head(proxy.tls_port(), options);
+  head.Send(hello + test::Frame(1, 0x5, 1, std::string(60, 'x')).substr(0, 20));
   preface.ReadAll();
   EXPECT_TRUE(preface.has_ended());
   head.ReadAll();
@@ -184,7 +189,7 @@ TEST(Limits, AClientThatTakesNothingIsCut) {
   H2Client h2(proxy.tls_port());
   h2.opens_windows = false;
   uint32_t stream = h2.Open(Fields("GET", "/"), true);
-  EXPECT_TRUE(WaitFor([&] { return proxy.Sum(&Metrics::requests_open) == 2; }));
+  EXPECT_TRUE(WaitFor([&] { return origin.request_count() == 2; }));
   EXPECT_TRUE(WaitFor([&] { return proxy.Sum(&Metrics::requests_open) == 0; }));
   // Only the stream ends: the connection takes what it is given.
   EXPECT_TRUE(h2.ReadUntil([&] { return h2.was_reset(stream); }));

@@ -397,10 +397,10 @@ TEST(Swap, NothingFailsUnderLoad) {
     proxy.ApplyStore(proxy.MakeStore());
     std::this_thread::sleep_for(milliseconds(10));
   }
+  EXPECT_TRUE(WaitFor([&] { return served > 30; }));
   is_over = true;
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(failed, 0);
-  EXPECT_GT(served, 30);
 }
 
 TEST(Swap, AListenerThatIsRemovedDrains) {
@@ -470,7 +470,7 @@ TEST(Drain, AnswersWhatIsUnderWayAndSaysGoodbye) {
   h1.raw().Close();
   h2.raw().Close();
   idle.Close();
-  EXPECT_EQ(drained.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  EXPECT_EQ(drained.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
   EXPECT_FALSE(RawClient(proxy.plain_port()).is_connected());
 }
 
@@ -502,7 +502,7 @@ TEST(Drain, WhereNothingWaitsForItsEndNoRequestMeetsAClose) {
     EXPECT_EQ(client->raw().Read(), "");
     client->raw().Close();
   }
-  EXPECT_EQ(drained.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  EXPECT_EQ(drained.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
 }
 
 TEST(Drain, TheDeadlineCutsTheRest) {
@@ -516,7 +516,7 @@ TEST(Drain, TheDeadlineCutsTheRest) {
   EXPECT_TRUE(WaitFor([&] { return origin.request_count() == 1; }));
   std::promise<void> drained;
   proxy.worker().Drain({milliseconds(300), milliseconds(300), milliseconds(300)}, [&] { drained.set_value(); });
-  EXPECT_EQ(drained.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  EXPECT_EQ(drained.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
   EXPECT_EQ(h1.raw().Read(), "");
 }
 

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "proxy/net/fd.h"
+#include "tests/support/held_port.h"
 #include "tests/support/test_ca.h"
 
 namespace genkan::control {
@@ -76,7 +77,7 @@ class TlsServer {
       pollfd one{listener_.get(), POLLIN, 0};
       if (poll(&one, 1, 20) <= 0) continue;
       const net::Fd connection(accept(listener_.get(), nullptr, nullptr));
-      const timeval limit{10, 0};
+      const timeval limit{60, 0};
       setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
       const tls::SslPtr ssl(SSL_new(context_.get()));
       SSL_set_fd(ssl.get(), connection.get());
@@ -104,7 +105,7 @@ class DoctorServers : public ::testing::Test {
 
   Examination Look(upstream::Addresses addresses) {
     DoctorOptions options;
-    options.budget = Millis(20'000);  // of a busy machine; no server here is slow by intent
+    options.budget = Millis(60'000);  // of a busy machine; no server here is slow by intent
     options.resolve = [addresses](const std::string&, uint16_t) { return addresses; };
     auto diagnostician = Diagnostician::Make({ca_.root().certificate});
     EXPECT_TRUE(diagnostician.has_value());
@@ -162,12 +163,8 @@ TEST_F(DoctorServers, StaplesAreVerified) {
 
 TEST_F(DoctorServers, FirstAddressThatAnswersIsLookedAt) {
   const TlsServer server("127.0.0.1", 0, leaf_, chain());
-  uint16_t shut = 0;
-  {
-    const TlsServer gone("127.0.0.2", 0, leaf_, chain());
-    shut = gone.address().port();
-  }
-  const Examination seen = Look({*net::Address::ParseHost("127.0.0.2", shut), server.address()});
+  const testing::HeldPort shut("127.0.0.2");
+  const Examination seen = Look({shut.address(), server.address()});
   EXPECT_TRUE(seen.is_seen);
   EXPECT_THAT(Codes(seen), IsEmpty());
   ASSERT_EQ(seen.addresses.size(), 2u);

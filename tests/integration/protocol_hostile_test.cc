@@ -14,7 +14,7 @@ class Hostile : public ::testing::Test {
 
   // One connection, these bytes; all that comes back until the proxy closes.
   std::string Exchange(std::string_view bytes) {
-    RawClient client(proxy_.plain_port(), {.timeout = std::chrono::milliseconds(5000)});
+    RawClient client(proxy_.plain_port(), {});
     client.Send(bytes);
     client.CloseWrite();
     std::string all = client.ReadAll();
@@ -24,7 +24,7 @@ class Hostile : public ::testing::Test {
   // Refused with one of `statuses` and closed, and nothing reached the origin.
   void ExpectRefused(std::string_view bytes, std::vector<int> statuses) {
     size_t before = origin_.request_count();
-    RawClient client(proxy_.plain_port(), {.timeout = std::chrono::milliseconds(5000)});
+    RawClient client(proxy_.plain_port(), {});
     client.Send(bytes);
     std::string all = client.ReadAll();
     EXPECT_TRUE(client.has_ended()) << EscapeControl(bytes.substr(0, 200));
@@ -97,7 +97,7 @@ TEST_F(Hostile, Rule6Chunks) {
   for (std::string chunk : {"-1\r\n\r\n", "+5\r\nhello\r\n", "0x5\r\nhello\r\n", "5_0\r\nhello\r\n", "5 \r\nhello\r\n",
                             "fffffffffffffffff\r\n", "5\nhello\r\n", "5\r\nhelloX\r\n", "5;a\x01=b\r\nhello\r\n",
                             "5;a\n\r\nhello\r\n", "\r\n"}) {
-    RawClient client(proxy_.plain_port(), {.timeout = std::chrono::milliseconds(5000)});
+    RawClient client(proxy_.plain_port(), {});
     client.Send("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk + "0\r\n\r\n");
     client.Send(kPipelined);
     std::string all = client.ReadAll();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,7 @@ class CertificateSites {
     WriteFile(dir / "roots.pem", ca.root().pem());
     config.certificates.trust_store = dir / "roots.pem";
     SetLogObserver([this](LogLevel level, std::string_view event, std::string_view text) {
+      std::lock_guard lock(log_mutex);
       log.push_back({level, std::string(event), std::string(text)});
     });
   }
@@ -85,13 +87,24 @@ class CertificateSites {
     return {};
   }
   std::string Refusal(std::string_view site) const { return StatusOf(site).last_refusal; }
+  struct Line {
+    LogLevel level;
+    std::string event, text;
+  };
+  // What was logged so far, by whatever thread.
+  std::vector<Line> LogLines() const {
+    std::lock_guard lock(log_mutex);
+    return log;
+  }
   size_t Logged(std::string_view event) const {
+    const std::vector<Line> lines = LogLines();
     return static_cast<size_t>(std::count_if(
-        log.begin(), log.end(), [&](const Line& line) { return line.event == event; }));
+        lines.begin(), lines.end(), [&](const Line& line) { return line.event == event; }));
   }
   // Of the newest such line.
   std::string LoggedText(std::string_view event) const {
-    for (auto line = log.rbegin(); line != log.rend(); ++line) {
+    const std::vector<Line> lines = LogLines();
+    for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
       if (line->event == event) return line->text;
     }
     return {};
@@ -125,11 +138,6 @@ class CertificateSites {
     return ca.LeafWith(options);
   }
 
-  struct Line {
-    LogLevel level;
-    std::string event, text;
-  };
-
   TempDir dir;
   TestCa ca;
   config::Config config;
@@ -144,7 +152,8 @@ class CertificateSites {
   std::vector<std::string> barred;
   int publications = 0;
   bool is_ready = false;
-  std::vector<Line> log;
+  mutable std::mutex log_mutex;
+  std::vector<Line> log;  // guarded by log_mutex
   std::unique_ptr<control::CertManager> manager;
 };
 

@@ -253,6 +253,10 @@ ScriptedOrigin::ScriptedOrigin(Script script, const ScriptedOriginOptions& optio
   if (has_tls_) tls_ = MakeContext(options);
   auto address = net::Address::Parse(options.address);
   GENKAN_CHECK(address.has_value());
+  if (address->is_ip() && address->port() == 0) {
+    held_.emplace(address->HostString());
+    address = held_->address();
+  }
   net::ListenOptions listen_options;
   listen_options.has_reuse_port = false;
   auto listener = net::Acceptor::OpenListener(*address, listen_options);

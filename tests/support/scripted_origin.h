@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/held_port.h"
+
 struct ssl_st;
 struct ssl_ctx_st;
 
@@ -116,7 +118,7 @@ class ScriptedOrigin {
   std::string received(size_t number) const;
   // Lets every WaitForRelease return, those to come as well.
   void Release();
-  // Stops listening (connections are refused from here on); connections that run go on.
+  // Stops listening: connections are refused from here on, and nobody else gets the port. Those that run go on.
   void StopListening();
   // Stops all and waits for the scripts.
   void Stop();
@@ -133,6 +135,7 @@ class ScriptedOrigin {
   uint16_t port_ = 0;
   bool has_tls_ = false;
   int receive_buffer_ = 0;
+  std::optional<HeldPort> held_;
   int listener_ = -1;
   std::string unix_path_;
   ssl_ctx_st* tls_ = nullptr;

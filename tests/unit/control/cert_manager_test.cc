@@ -375,7 +375,7 @@ TEST(CertManager, WarnsInTheWordsThatPeopleSearchFor) {
   EXPECT_THAT(codes("short.test"), ElementsAre("NAME_MISMATCH"));
   EXPECT_THAT(codes("staple.test"), Contains("MUST_STAPLE_WITHOUT_RESPONDER"));
   auto level = [&](std::string_view event, std::string_view site) {
-    for (const auto& line : sites.log) {
+    for (const auto& line : sites.LogLines()) {
       if (line.event == event && line.text.find(site) != std::string::npos) return line.level;
     }
     return LogLevel::kOff;

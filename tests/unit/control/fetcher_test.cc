@@ -102,9 +102,13 @@ TEST(Fetcher, WhatDripsIsGivenUpInTime) {
 
 TEST(Fetcher, FourAtATime) {
   std::atomic<int> open{0}, most{0};
+  std::atomic<ScriptedOrigin*> self{nullptr};
   ScriptedOrigin origin([&](OriginConnection& connection) {
     if (!connection.ReadRequest()) return;
     const int now = ++open;
+    // The first ones wait for each other.
+    if (now == Fetcher::kMaxUnderWay) self.load()->Release();
+    connection.WaitForRelease();
     int before = most.load();
     while (before < now && !most.compare_exchange_weak(before, now)) {
     }
@@ -112,6 +116,7 @@ TEST(Fetcher, FourAtATime) {
     --open;
     connection.Answer("x", "200 OK", "Connection: close\r\n");
   });
+  self = &origin;
   event::EventLoop loop;
   event::BlockingPool pool(8);
   Fetcher fetcher(loop, pool);

@@ -8,6 +8,7 @@
 
 #include "proxy/net/acceptor.h"
 #include "tests/support/eventually.h"
+#include "tests/support/held_port.h"
 
 namespace genkan::net {
 namespace {
@@ -162,12 +163,8 @@ TEST(TcpStream, ConnectsAndIsAccepted) {
 
 TEST(TcpStream, RefusedConnectionFailsInWords) {
   event::EventLoop loop;
-  Address address;
-  {
-    auto listener = Acceptor::OpenListener(*Address::Parse("127.0.0.1:0"));
-    address = *Acceptor::LocalAddress(listener->get());
-  }
-  auto stream = TcpStream::Connect(loop, address);
+  const testing::HeldPort held;
+  auto stream = TcpStream::Connect(loop, held.address());
   std::string detail;
   if (stream) {
     Watcher watcher;

@@ -8,6 +8,7 @@
 
 #include "proxy/net/acceptor.h"
 #include "tests/support/eventually.h"
+#include "tests/support/held_port.h"
 
 namespace genkan::server {
 namespace {
@@ -108,8 +109,8 @@ TEST_F(TlsAlpnPassTest, MovesBytesBothWaysUntilBothHaveEnded) {
 }
 
 TEST_F(TlsAlpnPassTest, SaysThatNobodyListens) {
-  net::Address address = *net::Acceptor::LocalAddress(listener_.get());
-  listener_.Reset();
+  const testing::HeldPort held;
+  const net::Address address = held.address();
   Buffer first("hello");
   pass_->Start(address, first);
   EXPECT_TRUE(Eventually(loop_, [&] { return ends_ == 1; }));

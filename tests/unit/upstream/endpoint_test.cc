@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "tests/support/eventually.h"
+#include "tests/support/temp_dir.h"
 #include "tests/unit/upstream/upstream_harness.h"
 
 namespace genkan::upstream {
@@ -130,8 +131,9 @@ TEST_F(UpstreamName, UnknownNameFailsInWords) {
 }
 
 TEST_F(UpstreamName, UnixSocketIsReached) {
+  const testing::TempDir folder;
   testing::ScriptedOriginOptions options;
-  options.address = "unix:" + ::testing::TempDir() + "genkan-upstream-test.sock";
+  options.address = "unix:" + folder / "origin.sock";
   ScriptedOrigin origin(ScriptedOrigin::Always("local"), options);
   Open(SpecFor({options.address}));
   EXPECT_EQ(Ask()->seen.body, "local");

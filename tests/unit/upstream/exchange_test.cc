@@ -38,12 +38,12 @@ TEST_F(UpstreamExchange, SilenceBeforeTheHeadIsATimeout) {
 TEST_F(UpstreamExchange, SlowUploadIsNoSilenceOfTheOrigin) {
   ScriptedOrigin origin(ScriptedOrigin::Always("ok"));
   ClusterSpec spec = SpecFor({origin.address()});
-  spec.response_timeout = Millis(80);
+  spec.response_timeout = Millis(700);
   Open(spec);
-  auto call = Begin(MakePost(3), false);
-  for (int i = 0; i < 3; ++i) {
-    RunFor(Millis(120));
-    Send(*call, "x", i == 2);
+  auto call = Begin(MakePost(2), false);
+  for (int i = 0; i < 2; ++i) {
+    RunFor(Millis(900));
+    Send(*call, "x", i == 1);
   }
   ASSERT_TRUE(Finish(*call));
   EXPECT_EQ(call->seen.status, 200) << call->seen.Words();
@@ -69,12 +69,12 @@ TEST_F(UpstreamExchange, StreamThatStopsIsIdleAndOneThatTricklesIsNot) {
     connection.Send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
     for (int i = 0; i < 5; ++i) {
       connection.Send("x");
-      connection.Sleep(Millis(60));
+      connection.Sleep(Millis(250));
     }
     connection.WaitForRelease();
   });
   ClusterSpec spec = SpecFor({origin.address()});
-  spec.stream_idle_timeout = Millis(200);
+  spec.stream_idle_timeout = Millis(1000);
   Open(spec);
   auto call = Ask();
   EXPECT_EQ(call->seen.body, "xxxxx");

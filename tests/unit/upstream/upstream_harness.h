@@ -9,6 +9,7 @@
 
 #include "proxy/upstream/cluster.h"
 #include "tests/support/eventually.h"
+#include "tests/support/held_port.h"
 #include "tests/support/scripted_origin.h"
 
 namespace genkan::upstream {
@@ -126,7 +127,7 @@ class ClusterTest : public ::testing::Test {
     return call;
   }
   std::unique_ptr<Call> Get(std::string target = "/") { return Begin(MakeHead("GET", target)); }
-  bool Finish(Call& call, Millis longest = Millis(10'000)) {
+  bool Finish(Call& call, Millis longest = Millis(60'000)) {
     return Eventually(
         loop, [&] { return call.seen.is_over(); }, longest);
   }
@@ -149,16 +150,17 @@ class ClusterTest : public ::testing::Test {
     timer.Start(time);
     Eventually(loop, [&] { return is_over; });
   }
-  // An address that nobody listens on.
-  static std::string DeadAddress() {
-    ScriptedOrigin origin(ScriptedOrigin::Always(""));
-    return origin.address();
+  // An address that nobody listens on, and nobody but this test may.
+  std::string DeadAddress() {
+    dead_ports.push_back(std::make_unique<testing::HeldPort>());
+    return dead_ports.back()->address().ToString();
   }
 
   event::EventLoop loop;
   event::BlockingPool blocking{2};
   std::shared_ptr<ClusterShared> shared;
   std::unique_ptr<Cluster> cluster;
+  std::vector<std::unique_ptr<testing::HeldPort>> dead_ports;
 };
 
 }  // namespace genkan::upstream
