@@ -22,10 +22,16 @@ IS_ROOT = os.geteuid() == 0
 MOST_CONNECTIONS = min(20000, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100) // 2)
 
 
+_held = []
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that nobody else is given: bound, and not listened on until a proxy does (all of them say SO_REUSEADDR)."""
+    probe = socket.socket()
+    _held.append(probe)
+    probe.bind(("127.0.0.1", 0))
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return probe.getsockname()[1]
 
 
 def openssl(*arguments):
@@ -136,7 +142,7 @@ class Process:
             total += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
         return total
 
-    def wait_for(self, port, limit=30):
+    def wait_for(self, port, limit=120):
         deadline = time.monotonic() + limit
         while time.monotonic() < deadline:
             if self.process.poll() is not None:

@@ -13,10 +13,11 @@ import pytest
 from support.acme_clients import AcmeTiny, Dehydrated, Lego, Uacme
 from support.ca import Lineage
 from support.clients import curl_status
-from support.eventually import run
+from support.eventually import eventually, run
 from support.genkan import PLAIN, TLS, Genkan
 from support.origin import Origin
-from support.pebble import Certbot, Pebble, free_ports
+from support.pebble import Certbot, Pebble
+from support.ports import reserve_port
 
 NAMES = ("forbidden.test", "missing.test", "broken.test", "hanging.test", "gone.test")
 STATUS = {"forbidden.test": 403, "missing.test": 404, "broken.test": 500}
@@ -53,7 +54,7 @@ class Setting:
         self.webroot.mkdir()
         self.origin = Origin(self._respond)
         self.release = threading.Event()
-        (gone,) = free_ports(1)
+        gone = reserve_port()
         self.lineage = Lineage(folder, "fallback", ca.issue(*NAMES))
         self.standalone = standalone
         sites = "".join(f"""
@@ -81,7 +82,7 @@ standalone = "127.0.0.1:{standalone}"
 @pytest.fixture(scope="module", name="setting")
 def _setting(ca, tmp_path_factory):
     folder = tmp_path_factory.mktemp("clients")
-    setting = Setting(folder, ca, free_ports(1)[0])
+    setting = Setting(folder, ca, reserve_port())
     with setting.origin, Genkan(folder, setting.config) as setting.genkan, \
             Pebble(folder, ca, http_port=setting.genkan.plain_port) as setting.pebble:
         yield setting
@@ -136,7 +137,9 @@ def test_no_upstream_was_asked_and_all_else_stayed_shut(setting, issuing):
     concurrent.futures.wait(issuing.values(), timeout=400)
     for name in NAMES:
         for by in (f"webroot:{setting.webroot}", "standalone"):
-            assert re.search(rf"challenge_answered .*host={name}\S* client=127\.0\.0\.1 by={by} ", setting.genkan.log())
+            eventually(lambda name=name, by=by: re.search(
+                rf"challenge_answered .*host={name}\S* client=127\.0\.0\.1 by={by} ", setting.genkan.log()),
+                what=f"{by} in the log, for {name}")
         assert curl_status(setting.genkan, name, "/") == FIRST[name][1], name
         assert curl_status(setting.genkan, name, "/", tls=False) == 403, "no address may ask here"
         assert curl_status(setting.genkan, name, "/.well-known/acme-challenge/no-such-token", tls=False) == 404

@@ -42,7 +42,7 @@ class Activated(Genkan):
                 [sys.executable, "-c", ACTIVATE, str(len(numbers)), *map(str, numbers), binary(), "run", "-c",
                  str(self.config_path)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=numbers)
         status = eventually(lambda: (self._try_status() or {}).get("state") == "serving" and self._try_status(),
-                            longest=30, what="genkan serves")
+                            longest=60, what="genkan serves")
         self._listeners = status["listeners"]
 
 
@@ -73,13 +73,13 @@ def test_sockets_of_the_service_manager_are_served_and_outlive_the_process(ca, o
                 assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == "hello /\n"
                 first = genkan.pid
                 genkan.send_signal(signal.SIGTERM)
-                eventually(lambda: not is_alive(first), longest=30, what="its end")
+                eventually(lambda: not is_alive(first), longest=60, what="its end")
                 genkan.kill()
                 # The sockets are the manager's: who comes in between waits in the queue.
-                with socket.create_connection(("127.0.0.1", ports[0]), 10) as early:
+                with socket.create_connection(("127.0.0.1", ports[0]), 60) as early:
                     early.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
                     genkan.start()
-                    early.settimeout(20)
+                    early.settimeout(60)
                     assert early.recv(12).startswith(b"HTTP/1.1 30")
         finally:
             for one in high:

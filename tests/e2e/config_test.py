@@ -16,6 +16,7 @@ from support.clients import curl
 from support.eventually import eventually
 from support.genkan import TLS, Genkan, binary, genkan_command
 from support.origin import Origin
+from support.ports import reserve_port
 from support.wire import Connection, tls_context
 
 GOOD = """{user}state_dir = "{folder}/state"
@@ -40,8 +41,7 @@ upstream     = "http://127.0.0.1:1"
 @pytest.fixture(name="port")
 def _port():
     """A port that nobody has: the test wants to see that it stays so."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    return reserve_port()
 
 
 @pytest.fixture(name="file")
@@ -100,16 +100,14 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     assert "nowhere.toml" in done.stderr
 
 
-def test_a_port_that_is_taken_is_named_and_nothing_else_is_kept(file):
-    with socket.create_server(("127.0.0.1", 0)) as other, socket.create_server(("127.0.0.1", 0)) as probe:
-        free = probe.getsockname()[1]
-        probe.close()
+def test_a_port_that_is_taken_is_named_and_nothing_else_is_kept(file, port):
+    with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
         path = file(('address = "127.0.0.1:0"', f'address = "127.0.0.1:{taken}"'))
         done = genkan_command("run", "-c", path)
         assert done.returncode == 2
         assert str(taken) in done.stderr, done.stderr
-        assert is_refused(free)
+        assert is_refused(port)
 
 
 @pytest.mark.parametrize("args", [
@@ -190,7 +188,7 @@ def test_without_a_file_it_serves_from_flags_or_the_environment(ca, origin, open
             raise
         finally:
             process.terminate()
-            process.wait(15)
+            process.wait(60)
     assert process.returncode == 0
 
 
@@ -243,4 +241,4 @@ def test_one_broken_certificate_stops_nobody_else(ca, tmp_path):
         with Genkan(tmp_path, TLS + sites) as genkan:
             assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == "hello /\n"
             assert curl(genkan, "b.test", ca=ca.root).returncode == 35, "an alert in the handshake"
-            assert "b.test" in genkan.log()
+            genkan.logs("b.test")

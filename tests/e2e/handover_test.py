@@ -58,15 +58,15 @@ def test_the_new_process_serves_on_the_same_sockets_and_the_old_one_ends_its_own
             # What rests is not closed on a client that nobody has told: its next answer says so.
             last = idle.get("/")
             assert (last.status, last.one("connection")) == (200, "close")
-            assert idle.is_closed(within=20)
-        eventually(lambda: not is_alive(first), longest=30, what="the old process's end")
+            assert idle.is_closed(within=60)
+        eventually(lambda: not is_alive(first), longest=60, what="the old process's end")
         assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == QuickOrigin.BODY
         # And the new one can be followed, reloaded and renewed in its turn.
         third = genkan.hand_over()
         assert third not in (first, second)
         issued = ca.issue("a.test")
         lineage.renew(issued)
-        eventually(lambda: served_serial(genkan.tls_port, "a.test") == issued.serial, longest=20,
+        eventually(lambda: served_serial(genkan.tls_port, "a.test") == issued.serial, longest=60,
                    what="the renewed certificate")
         assert genkan.reload().returncode == 0
         assert "handover_failed" not in genkan.log()
@@ -82,22 +82,22 @@ def test_tickets_outlive_reloads_swaps_and_hand_overs(ca, folder, lineage, versi
         assert resumes(), "after a reload"
         issued = ca.issue("a.test")
         lineage.renew(issued)
-        eventually(lambda: served_serial(genkan.tls_port, "a.test") == issued.serial, longest=20, what="the swap")
+        eventually(lambda: served_serial(genkan.tls_port, "a.test") == issued.serial, longest=60, what="the swap")
         assert resumes(), "after a swap"
         first = genkan.pid
         genkan.hand_over()
-        eventually(lambda: not is_alive(first), longest=30, what="the old process's end")
+        eventually(lambda: not is_alive(first), longest=60, what="the old process's end")
         assert resumes(), "in the new process"
         # A leaf that is forced out: the sessions of this one do not come back.
         resumes = Session(genkan, ca, folder, version).resumes
         assert resumes()
         lineage.renew(ca.issue("a.test", days=60))
         assert genkan.reload("--force").returncode == 0
-        eventually(lambda: not resumes(), longest=20, what="a full handshake")
+        eventually(lambda: not resumes(), longest=60, what="a full handshake")
         # The next process knows that as well.
         last = genkan.pid if not genkan.followers else genkan.followers[-1]
         genkan.hand_over()
-        eventually(lambda: not is_alive(last), longest=30, what="the second process's end")
+        eventually(lambda: not is_alive(last), longest=60, what="the second process's end")
         assert not any(resumes() for _ in range(3)), "barred in the new process too"
 
 
@@ -111,14 +111,14 @@ def test_a_binary_that_does_not_start_leaves_the_old_one_serving(ca, folder, lin
             own.unlink()
             os.environ["GENKAN_BINARY"] = before
             genkan.send_signal(signal.SIGUSR2)
-            eventually(lambda: "handover_failed" in genkan.log(), longest=20, what="the failure in the log")
+            eventually(lambda: "handover_failed" in genkan.log(), longest=60, what="the failure in the log")
             assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == "hello /\n"
 
             own.write_text("#!/bin/sh\necho not today >&2\nexit 3\n")
             own.chmod(0o755)
             genkan.send_signal(signal.SIGUSR2)
-            eventually(lambda: genkan.log().count("handover_failed") == 2, longest=20, what="the second failure")
-            assert "not today" in genkan.log()
+            eventually(lambda: genkan.log().count("handover_failed") == 2, longest=60, what="the second failure")
+            genkan.logs("not today")
             assert curl(genkan, "a.test", ca=ca.root, check=True).stdout == "hello /\n"
 
             own.unlink()
@@ -126,7 +126,7 @@ def test_a_binary_that_does_not_start_leaves_the_old_one_serving(ca, folder, lin
             good = genkan.config_path.read_text()
             genkan.config_path.write_text(good + "\nnonsense = 1\n")
             genkan.send_signal(signal.SIGUSR2)
-            eventually(lambda: genkan.log().count("handover_failed") == 3, longest=20, what="the third failure")
+            eventually(lambda: genkan.log().count("handover_failed") == 3, longest=60, what="the third failure")
             assert genkan.status()["pid"] == genkan.pid
             genkan.config_path.write_text(good)
             genkan.hand_over()
@@ -144,18 +144,18 @@ def test_process_1_refuses(ca, folder, lineage, origin):
                               "--mount-proc", *wrapped], stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
         try:
             seen = genkan.log().count(" ready ")
-            eventually(lambda: genkan.log().count(" ready ") > seen or genkan._try_status(), longest=20,
+            eventually(lambda: genkan.log().count(" ready ") > seen or genkan._try_status(), longest=60,
                        what="genkan as process 1")
-            status = eventually(genkan._try_status, longest=20, what="its status")
+            status = eventually(genkan._try_status, longest=60, what="its status")
             assert status["pid"] == 1
             inner = int(run(["pgrep", "-P", str(process.pid)], check=True).stdout.split()[0])
             os.kill(inner, signal.SIGUSR2)
-            eventually(lambda: "handover_refused" in genkan.log(), longest=20, what="the refusal")
+            eventually(lambda: "handover_refused" in genkan.log(), longest=60, what="the refusal")
             assert genkan._try_status()["state"] == "serving"
         finally:
             genkan.command("stop")
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
 
@@ -165,7 +165,7 @@ def test_the_service_manager_is_told_who_is_main(ca, folder, lineage, origin):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(path))
         os.chmod(path, 0o666)
-        manager.settimeout(30)
+        manager.settimeout(60)
         said = []
 
         def hears(text):
@@ -208,6 +208,6 @@ def test_a_reload_changes_the_number_of_workers_under_load(ca, folder, lineage, 
             print(report.summary())
             assert report.failures == [], report.summary()
             # Kept connections were told to close, and nothing else holds those that are too many.
-            eventually(lambda: genkan.status()["workers_leaving"] == 0, longest=40, what="the end of those too many")
+            eventually(lambda: genkan.status()["workers_leaving"] == 0, longest=60, what="the end of those too many")
             assert "taken at the next start" not in genkan.log()
             assert genkan.stop() == 0

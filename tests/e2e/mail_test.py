@@ -42,12 +42,13 @@ def test_a_mail_server_renews_its_own_certificate(ca, tmp_path):
             assert "* OK" in mail.greeting(root, "mail.test"), mail.log()
 
             certbot.renew("--deploy-hook", mail.reload_command)
-            eventually(lambda: served_serial(mail.port, "mail.test") not in (None, first), longest=30,
+            eventually(lambda: served_serial(mail.port, "mail.test") not in (None, first), longest=60,
                        what="the renewed certificate is served over IMAPS")
             assert "* OK" in mail.greeting(root, "mail.test"), mail.log()
 
         assert curl_status(genkan, "mail.test", "/", tls=False) == 403, "all but the challenge is shut"
         assert curl_status(genkan, "mail.test", "/.well-known/acme-challenge/no-such", tls=False) == 404
-        assert re.search(r"challenge_answered .*host=mail\.test\S* client=127\.0\.0\.1 by=upstream", genkan.log())
+        eventually(lambda: re.search(r"challenge_answered .*host=mail\.test\S* client=127\.0\.0\.1 by=upstream",
+                                     genkan.log()), what="the upstream in the log")
         eventually(lambda: '"answered_by":"acme_challenge:upstream"' in access_log.read_text(),
                    what="the access log names the upstream")

@@ -14,7 +14,7 @@ from support.clients import curl
 from support.eventually import eventually
 from support.genkan import LISTENERS, Genkan, binary, genkan_command
 from support.origin import Origin
-from support.pebble import free_ports
+from support.ports import reserve_port
 
 CONFIG = LISTENERS + """
 [acme_challenge]
@@ -63,7 +63,7 @@ def _start(lineage, origin, tmp_path):
 WEBROOT = 'webroot = ["{webroot}"]'
 
 
-def preflight(host, *args, http=None, https=None, longest=60):
+def preflight(host, *args, http=None, https=None, longest=120):
     """(exit code, the JSON)."""
     ports = ["--http-port", str(http)] if http else []
     ports += ["--https-port", str(https)] if https else []
@@ -112,7 +112,7 @@ def test_a_name_that_does_not_resolve(start):
 
 def test_a_closed_port(start):
     genkan = start(WEBROOT)
-    code, report = preflight("a.test", "-c", genkan.config_path, http=free_ports(1)[0])
+    code, report = preflight("a.test", "-c", genkan.config_path, http=reserve_port())
     assert (code, report["stop"]) == (1, "PORT_CLOSED") and "closed" in report["text"], report
 
 
@@ -233,7 +233,7 @@ def test_a_signal_leaves_nothing_behind(start, tmp_path):
             token = peer.recv(4096).split(b" ")[1].decode().rsplit("/", 1)[1]
             assert (tmp_path / "webroot/.well-known/acme-challenge" / token).exists()
             process.send_signal(number)
-            assert process.wait(30) == 128 + number
+            assert process.wait(60) == 128 + number
             peer.close()
             assert list((tmp_path / "webroot").iterdir()) == []
 
@@ -256,7 +256,7 @@ def test_what_the_admin_tells_of_tokens(start, tmp_path):
 
     def told():
         done = subprocess.run(["curl", "-sS", "--unix-socket", genkan.socket, "http://localhost/challenges.json"],
-                              stdout=subprocess.PIPE, timeout=30, check=True)
+                              stdout=subprocess.PIPE, timeout=60, check=True)
         return [(one["token"], one["hits"][0]["host"].split(":")[0], one["hits"][0]["client"]) for one in
                 json.loads(done.stdout)["tokens"]]
 

@@ -35,6 +35,8 @@ def config(ca, lineage, origin, hook, standby=None, more="", roots=None):
     return LISTENERS + f"""
 [certificates]
 trust_store = "{roots or ca.root}"
+[ocsp]
+first_response_wait = "60s"
 [revocation]
 on_revoked = ["{hook}", "{{lineage}}", "{{name}}", "a b; c"]
 {more}
@@ -64,8 +66,14 @@ def wait_until_served(genkan, serial):
                what=f"the certificate {serial} is served")
 
 
+def wait_until_none_resumes(sessions):
+    """Workers hear of a change one after the other: the first may be asked before the last has heard."""
+    eventually(lambda: not any(session.resumes() for session in sessions), what="full handshakes")
+    assert not any(session.resumes() for session in sessions * 3)
+
+
 def wait_for_log(genkan, text):
-    eventually(lambda: text in genkan.log(), longest=60, what=f"{text} in the log")
+    genkan.logs(text)
 
 
 def wait_for_hook(runs, count=1):
@@ -98,9 +106,9 @@ def test_by_the_list_alone_as_lets_encrypt_does_it(ca, authority, origin, hook, 
         bad = main_certificate(genkan)
         assert bad["revocation"] == "revoked" and "superseded" in bad["revocation_why"], bad
         assert bad["revocation_since"] and not bad["serving"], bad
-        assert not any(session.resumes() for session in sessions)
+        wait_until_none_resumes(sessions)
         assert curl(genkan, "a.test", ca=ca.root).stdout == "hello /\n"
-        assert 'certificate_revoked site=a.test' in genkan.log()
+        genkan.logs("certificate_revoked site=a.test")
         assert 'hook_output name=a.test line="renewing a.test"' in eventually(
             lambda: "hook_output" in genkan.log() and genkan.log(), what="the hook's output is logged")
 
@@ -139,7 +147,7 @@ def test_by_the_responder(ca, origin, hook, tmp_path):
                                  check=True).stdout for path in ("metrics", ""))
             assert re.search(r'genkan_certificate_revocation_state{[^}]*name="a.test"[^}]*state="revoked"[^}]*} 1', metrics)
             assert "keyCompromise" in page, page
-            assert not any(session.resumes() for session in sessions)
+            wait_until_none_resumes(sessions)
             # Those of the standby do.
             assert all(Session(genkan, ca, tmp_path, version).resumes() for version in VERSIONS)
 
@@ -157,7 +165,7 @@ def test_without_a_standby_the_revoked_one_is_served_and_its_sessions_never_resu
             said = eventually(lambda: (said := s_client(genkan.tls_port, "a.test", "-status", ca=ca.root)) and
                               "no response sent" in said and said, what="no staple any more")
             assert served_serial(genkan.tls_port, "a.test") == first.serial, said
-            assert not any(session.resumes() for session in before)
+            wait_until_none_resumes(before)
             assert not any(Session(genkan, ca, tmp_path, version).resumes() for version in VERSIONS)
             assert main_certificate(genkan)["serving"]
 
@@ -184,7 +192,7 @@ def test_by_a_renewal_window_in_the_past(ca, authority, origin, hook, tmp_path):
         bad = main_certificate(genkan)
         assert bad["renewal"] == "overdue" and bad["explanation"] == "https://authority.test/why", bad
         assert any("must be renewed now" in one for one in bad["findings"]), bad
-        assert "certificate_renew_now" in genkan.log()
+        genkan.logs("certificate_renew_now")
         # A standby that is to be renewed itself cannot stand in: what is good is served on.
         assert served_serial(genkan.tls_port, "a.test") == first.serial
         assert any("cannot stand in" in one for one in bad["findings"]), bad
@@ -219,7 +227,7 @@ def test_a_standby_that_may_stay_takes_the_place_of_what_must_be_renewed_now(ca,
         assert bad["renewal"] == "overdue" and not bad["serving"] and bad["revocation"] != "revoked", bad
         assert genkan.certificate(name="spare")["serving"]
         wait_for_log(genkan, "standby_serving site=a.test in_place_of=a.test")
-        assert not any(session.resumes() for session in sessions)
+        wait_until_none_resumes(sessions)
         assert curl(genkan, "a.test", ca=roots).stdout == "hello /\n"
 
         # Renewed, it serves again.
@@ -340,14 +348,14 @@ def hook_failure(genkan):
 
 
 @pytest.mark.parametrize("answer,words", [(500, "status 500"), (302, "status 302"),
-                                          ("silent", "no answer within 1000 ms")])
+                                          ("silent", "no answer within 5000 ms")])
 def test_a_post_that_is_not_taken_is_told_and_not_repeated_at_once(ca, authority, origin, tmp_path, answer, words):
     lineage = Lineage(tmp_path, "a.test", issue_revoked(ca, authority))
     with HookServer(ca, tmp_path) as server:
         server.status = answer
-        with Genkan(tmp_path, post_config(ca, lineage, origin, server, "1s")) as genkan:
+        with Genkan(tmp_path, post_config(ca, lineage, origin, server, "5s" if answer == "silent" else "60s")) as genkan:
             assert hook_failure(genkan).endswith(words), genkan.log()
-            assert main_certificate(genkan)["hook"].endswith(words)
+            eventually(lambda: main_certificate(genkan)["hook"].endswith(words), what="the failure in the status")
             refresh(genkan)
             eventually(lambda: authority.not_modified >= 1, what="another look")
             assert len(server.told) == 1 and genkan.log().count("hook_failed") == 1
@@ -375,7 +383,7 @@ def test_a_post_goes_to_no_server_that_does_not_verify(ca, authority, origin, tm
             Genkan(tmp_path, post_config(ca, lineage, origin, server)) as genkan:
         why = hook_failure(genkan)
         assert re.search(r"certificate|SSL", why), why
-        assert main_certificate(genkan)["hook"].startswith("failed: ")
+        eventually(lambda: main_certificate(genkan)["hook"].startswith("failed: "), what="the failure in the status")
         assert server.told == []
 
 
@@ -432,7 +440,7 @@ def test_what_is_remembered_of_certificates_that_are_gone_is_removed(ca, authori
             foreign = [folder / "notes.txt" for folder in folders]
             for path in foreign:
                 path.write_text("an operator's")
-            of_first = files() - set(foreign)
+            of_first = eventually(settled, what="no file under way") - set(foreign)
             lineage.renew(second)
             wait_until_served(genkan, second.serial)
             eventually(lambda: len(files()) == 2 * len(of_first) + len(foreign), longest=60,
@@ -448,4 +456,5 @@ def test_what_is_remembered_of_certificates_that_are_gone_is_removed(ca, authori
             leftover.write_text("of long ago")
             genkan.start()
             eventually(lambda: not leftover.exists(), longest=60, what="the leftover's end")
-            assert files() == of_second | set(foreign)
+            # What is asked anew at a start is written to a file beside its own first.
+            eventually(lambda: files() == of_second | set(foreign), what="what is left of the second")

@@ -24,6 +24,8 @@ certificates = ["{lineage}"]
 upstream     = "{upstream}"
 """
 CONFIG = LISTENERS + SITE
+# Connections that are kept by a test are not to end by their number of requests.
+ENDLESS = "[limits]\nrequests_per_connection = 1000000\n"
 SIZE = 4 << 20
 
 
@@ -39,7 +41,7 @@ class SlowOrigin(RoutedOrigin):
         handler.send_header("Content-Length", str(SIZE))
         handler.end_headers()
         for number, block in enumerate(pattern(SIZE)):
-            if number == 8 and not self.gate.wait(60):
+            if number == 8 and not self.gate.wait(150):
                 return
             handler.wfile.write(block)
 
@@ -65,7 +67,7 @@ def _lineage(ca, tmp_path):
 def download(genkan, ca, flag):
     """curl in the middle of /slow; yields the process, whose stdout has the rest."""
     port = genkan.tls_port
-    with subprocess.Popen(["curl", "-sSN", flag, "--noproxy", "*", "--max-time", "60", "--cacert", ca.root,
+    with subprocess.Popen(["curl", "-sSN", flag, "--noproxy", "*", "--max-time", "150", "--cacert", ca.root,
                            "--resolve", f"a.test:{port}:127.0.0.1", f"https://a.test:{port}/slow"],
                           stdout=subprocess.PIPE) as client:
         try:
@@ -77,14 +79,15 @@ def download(genkan, ca, flag):
 
 def is_refused(port):
     with socket.socket() as probe:
-        probe.settimeout(5)
+        probe.settimeout(60)
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.mark.parametrize("flag", ["--http1.1", "--http2"])
 def test_sigterm_lets_a_download_end_and_takes_nobody_new(ca, lineage, slow, tls, tmp_path, flag):
-    with Genkan(tmp_path, CONFIG.format(lineage=lineage.path, upstream=slow.url)) as genkan, \
-            Connection(genkan.tls_port, tls) as idle, download(genkan, ca, flag) as client:
+    config = 'drain_timeout = "120s"\n' + CONFIG.format(lineage=lineage.path, upstream=slow.url)
+    with Genkan(tmp_path, config) as genkan, Connection(genkan.tls_port, tls) as idle, \
+            download(genkan, ca, flag) as client:
         assert idle.get("/").status == 200
         got = client.stdout.read(100000)
         ports = [genkan.plain_port, genkan.tls_port]
@@ -92,18 +95,18 @@ def test_sigterm_lets_a_download_end_and_takes_nobody_new(ca, lineage, slow, tls
         for port in ports:
             eventually(lambda port=port: is_refused(port), what="a refused connection")
         # A connection between two requests has nothing to wait for.
-        assert idle.is_closed(within=5)
+        assert idle.is_closed(within=60)
         assert genkan.is_running
         slow.gate.set()
         got += client.stdout.read()
-        assert client.wait(20) == 0
+        assert client.wait(60) == 0
         assert got == b"".join(pattern(SIZE))
         assert genkan.wait() == 0
 
 
 def test_a_second_sigterm_ends_at_once(ca, lineage, slow, tmp_path):
-    with Genkan(tmp_path, CONFIG.format(lineage=lineage.path, upstream=slow.url)) as genkan, \
-            download(genkan, ca, "--http1.1") as client:
+    config = 'drain_timeout = "120s"\n' + CONFIG.format(lineage=lineage.path, upstream=slow.url)
+    with Genkan(tmp_path, config) as genkan, download(genkan, ca, "--http1.1") as client:
         client.stdout.read(100000)
         port = genkan.tls_port
         genkan.send_signal(signal.SIGTERM)
@@ -111,10 +114,10 @@ def test_a_second_sigterm_ends_at_once(ca, lineage, slow, tmp_path):
         assert genkan.is_running
         began = time.monotonic()
         genkan.send_signal(signal.SIGTERM)
-        assert genkan.wait(5) >= 0, "ended by the signal itself, not by its own hand"
-        assert time.monotonic() - began < 3
+        assert genkan.wait(60) >= 0, "ended by the signal itself, not by its own hand"
+        assert time.monotonic() - began < 30, "a drain would take two minutes"
         client.stdout.read()
-        assert client.wait(10) in (18, 56), "curl saw a cut body"
+        assert client.wait(60) in (18, 56), "curl saw a cut body"
 
 
 def test_a_drain_ends_at_its_time(ca, lineage, slow, tmp_path):
@@ -123,8 +126,8 @@ def test_a_drain_ends_at_its_time(ca, lineage, slow, tmp_path):
         client.stdout.read(100000)
         began = time.monotonic()
         genkan.send_signal(signal.SIGTERM)
-        assert genkan.wait(10) == 0
-        assert 0.9 < time.monotonic() - began < 6
+        assert genkan.wait(60) == 0
+        assert 0.9 < time.monotonic() - began < 20, "the default is half a minute"
 
 
 def test_stop_over_the_admin_socket_drains(lineage, tmp_path, slow):
@@ -139,10 +142,12 @@ class Asking:
 
     def __init__(self, genkan, tls, clients=4):
         self.bodies, self.failures = set(), []
+        self.last = [None] * clients
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(genkan.tls_port, tls)) for _ in range(clients)]
+        self._threads = [threading.Thread(target=self._ask, args=(genkan.tls_port, tls, number))
+                         for number in range(clients)]
 
-    def _ask(self, port, tls):
+    def _ask(self, port, tls, number):
         try:
             with Connection(port, tls) as client:
                 while not self._stop.is_set():
@@ -150,6 +155,7 @@ class Asking:
                     if response.status != 200 or response.one("connection") == "close":
                         self.failures.append(f"{response.status} {response.headers}")
                     self.bodies.add(response.body)
+                    self.last[number] = response.body
                     time.sleep(0.01)
         except OSError as error:
             self.failures.append(repr(error))
@@ -172,34 +178,33 @@ def named(name):
 @pytest.mark.parametrize("how", ["SIGHUP", "genkan reload"])
 def test_a_reload_takes_a_changed_upstream_without_ending_a_connection(ca, lineage, tls, tmp_path, how):
     with named(b"first") as first, named(b"second") as second, \
-            Genkan(tmp_path, CONFIG.format(lineage=lineage.path, upstream=first.url)) as genkan:
+            Genkan(tmp_path, ENDLESS + CONFIG.format(lineage=lineage.path, upstream=first.url)) as genkan:
         ports = (genkan.plain_port, genkan.tls_port)
-        # A few more requests than the 1000 of a connection would end it by themselves.
         with Asking(genkan, tls) as asking:
-            eventually(lambda: b"first" in asking.bodies, what="an answer of the first origin")
-            genkan.write_config(CONFIG.format(lineage=lineage.path, upstream=second.url))
+            eventually(lambda: asking.last == [b"first"] * 4, what="an answer of the first origin for each")
+            genkan.write_config(ENDLESS + CONFIG.format(lineage=lineage.path, upstream=second.url))
             if how == "SIGHUP":
                 genkan.send_signal(signal.SIGHUP)
             else:
                 done = genkan.reload()
                 assert done.returncode == 0, done.stderr
-            eventually(lambda: b"second" in asking.bodies, what="an answer of the second origin")
-            asked = len(first.requests)
-            eventually(lambda: len(second.requests) > 50, what="50 answers of the second origin")
+            eventually(lambda: asking.last == [b"second"] * 4, what="an answer of the second origin for each")
+            asked, answered = len(first.requests), len(second.requests)
+            eventually(lambda: len(second.requests) > answered + 50, what="50 answers more of the second origin")
         assert asking.failures == []
         assert asking.bodies == {b"first", b"second"}
-        assert len(first.requests) - asked <= 4, "all connections moved"
+        assert len(first.requests) == asked, "all connections moved"
         status = genkan.status()
         assert tuple(int(one["address"].rsplit(":", 1)[1]) for one in status["listeners"]) == ports
 
 
 @pytest.mark.parametrize("how", ["SIGHUP", "genkan reload"])
 def test_a_broken_configuration_is_refused_with_all_its_errors(ca, lineage, tls, tmp_path, how):
-    good = CONFIG.format(lineage=lineage.path, upstream="{upstream}")
+    good = ENDLESS + CONFIG.format(lineage=lineage.path, upstream="{upstream}")
     with named(b"first") as first, Genkan(tmp_path, good.format(upstream=first.url)) as genkan, \
             Asking(genkan, tls) as asking:
-        genkan.write_config(good.format(upstream=first.url).replace("upstream ", "upstrem ") + "\n[limits]\n"
-                            'header_timeout = "soon"\n')
+        genkan.write_config(good.format(upstream=first.url).replace("upstream ", "upstrem ")
+                            .replace(ENDLESS, ENDLESS + 'header_timeout = "soon"\n'))
         where = str(genkan.config_path)
         if how == "SIGHUP":
             genkan.send_signal(signal.SIGHUP)
@@ -229,7 +234,7 @@ def test_a_listener_that_a_reload_adds_is_served_and_one_that_it_removes_is_not(
         added = [one for one in genkan.status()["listeners"] if one not in before]
         assert len(added) == 1 and added[0]["tls"]
         port = int(added[0]["address"].rsplit(":", 1)[1])
-        with socket.create_connection(("127.0.0.2", port), 5):
+        with socket.create_connection(("127.0.0.2", port), 60):
             pass
         genkan.write_config(LISTENERS + site)
         assert genkan.reload().returncode == 0
@@ -251,7 +256,8 @@ def test_sigusr1_reopens_the_access_log(ca, lineage, tmp_path, origin):
         curl(genkan, "a.test", "/two", ca=ca.root, check=True)
         eventually(lambda: "/two" in old.read_text(), what="the second line, in the moved file")
         genkan.send_signal(signal.SIGUSR1)
-        eventually(genkan.access_log_path.exists, what="the new file")
+        # It is there a moment before it is written to.
+        genkan.logs("logs_reopened")
         curl(genkan, "a.test", "/three", ca=ca.root, check=True)
         eventually(lambda: "/three" in genkan.access_log(), what="the third line, in the new file")
         assert "/three" not in old.read_text()

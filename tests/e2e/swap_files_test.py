@@ -11,7 +11,7 @@ from support.genkan import LISTENERS, Genkan
 from support.mounts import genkan_in, inside
 
 # Retry and debounce, and what a busy machine adds.
-TAKEN_WITHIN = 15.0
+TAKEN_WITHIN = 60.0
 
 
 def config(ca, sites, origin):

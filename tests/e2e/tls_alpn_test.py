@@ -13,12 +13,13 @@ from support.ca import Lineage
 from support.clients import curl, s_client
 from support.eventually import eventually
 from support.genkan import Genkan
-from support.pebble import Pebble, free_ports
+from support.pebble import Pebble
+from support.ports import reserve_port
 
 TLS = '[[listener]]\naddress = "127.0.0.1:0"\ntls = true\n'
 
 
-def config(lineage, origin, tls_alpn, listeners=TLS + TLS, longest="2s"):
+def config(lineage, origin, tls_alpn, listeners=TLS + TLS, longest="120s"):
     return listeners + f"""
 [acme_challenge]
 tls_alpn = "{tls_alpn}"
@@ -95,7 +96,7 @@ def hello(*protocols, name="a.test"):
     return outgoing.read()
 
 
-def say(port, *pieces, longest=20):
+def say(port, *pieces, longest=60):
     """What comes back for these bytes until the other side closes."""
     with socket.create_connection(("127.0.0.1", port), longest) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -118,7 +119,7 @@ NO_APPLICATION_PROTOCOL = b"\x02\x78"  # fatal, 120
 
 
 def test_lego_gets_a_certificate_by_tls_alpn(ca, lineage, origin, tmp_path):
-    (port,) = free_ports(1)
+    port = reserve_port()
     with Genkan(tmp_path, config(lineage, origin, f"127.0.0.1:{port}", TLS)) as genkan, \
             Pebble(tmp_path, ca, tls_port=genkan.tls_port) as pebble:
         lego = Lego(tmp_path, pebble, ca)
@@ -126,7 +127,7 @@ def test_lego_gets_a_certificate_by_tls_alpn(ca, lineage, origin, tmp_path):
         assert chain.count("BEGIN CERTIFICATE") >= 2
         assert curl(genkan, "a.test", "/x", ca=ca.root).stdout == "hello /x\n", "all others get us"
         eventually(lambda: f"name=new.test by=127.0.0.1:{port}" in genkan.log(), what="who asked, who answered")
-        assert genkan.status()["traffic"]["challenges"]["tls_alpn_passed"] >= 1
+        eventually(lambda: genkan.status()["traffic"]["challenges"]["tls_alpn_passed"] >= 1, what="the count")
 
 
 def test_every_tls_listener_passes_the_bytes_as_they_are(lineage, origin, tmp_path):
@@ -157,27 +158,27 @@ def test_nothing_else_is_passed(ca, lineage, origin, tmp_path):
 
 
 def test_a_responder_that_is_not_there_or_says_nothing_holds_nothing(ca, lineage, origin, tmp_path):
-    (port,) = free_ports(1)
+    port = reserve_port()
     with Genkan(tmp_path / "absent", config(lineage, origin, f"127.0.0.1:{port}")) as genkan:
         assert NO_APPLICATION_PROTOCOL in say(genkan.tls_port, hello("acme-tls/1"))
         eventually(lambda: "tls_alpn_unanswered" in genkan.log() and "refused" in genkan.log(),
                    what="the log says that nobody listens")
-        assert genkan.status()["traffic"]["challenges"]["tls_alpn_refused"] == 1
-    with Responder() as responder, Genkan(tmp_path / "mute", config(lineage, origin, responder.address)) as genkan:
+        eventually(lambda: genkan.status()["traffic"]["challenges"]["tls_alpn_refused"] == 1, what="the count")
+    with Responder() as responder, Genkan(tmp_path / "mute", config(lineage, origin, responder.address, longest="2s")) as genkan:
         began = time.monotonic()
         assert say(genkan.tls_port, hello("acme-tls/1")) == b""
-        assert time.monotonic() - began < 15, "handshake_timeout is for these too"
+        assert time.monotonic() - began < 30, "handshake_timeout is for these too"
         assert curl(genkan, "a.test", "/", ca=ca.root).stdout == "hello /\n"
 
 
 def test_many_at_once_are_refused_beyond_the_limits(ca, lineage, origin, tmp_path):
     sent = hello("acme-tls/1", name="00.test")
     with Responder() as responder, \
-            Genkan(tmp_path, config(lineage, origin, responder.address, longest="30s")) as genkan:
+            Genkan(tmp_path, config(lineage, origin, responder.address)) as genkan:
         held = []
         try:
             for i in range(70):
-                held.append(socket.create_connection(("127.0.0.1", genkan.tls_port), 20))
+                held.append(socket.create_connection(("127.0.0.1", genkan.tls_port), 60))
                 held[-1].sendall(sent.replace(b"00.test", b"%02d.test" % i))
             eventually(lambda: genkan.status()["traffic"]["challenges"]["tls_alpn_refused"] >= 6,
                        what="64 under way, the others refused")
@@ -188,6 +189,6 @@ def test_many_at_once_are_refused_beyond_the_limits(ca, lineage, origin, tmp_pat
             for connection in held:
                 connection.close()
         eventually(lambda: genkan.status()["traffic"]["connections"]["open"] == 0, what="all are gone")
-        with socket.create_connection(("127.0.0.1", genkan.tls_port), 20) as after:
+        with socket.create_connection(("127.0.0.1", genkan.tls_port), 60) as after:
             after.sendall(sent)
             eventually(lambda: responder.connections == 65, what="there is room again")

@@ -108,7 +108,7 @@ class Connection {
   bool Open(int source) {
     fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd_ < 0) return Fail(std::string("socket: ") + std::strerror(errno));
-    timeval limit{20, 0};
+    timeval limit{60, 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     int one = 1;
@@ -210,7 +210,7 @@ class Connection {
       input_.append(bytes, static_cast<size_t>(n));
       return true;
     }
-    std::string why = errno == EAGAIN ? "20 s of silence"
+    std::string why = errno == EAGAIN ? "60 s of silence"
                       : errno != 0    ? std::strerror(errno)
                       : ssl_          ? LastTlsError()
                                       : "closed by the peer";

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from support.eventually import eventually
+from support.ports import reserve_port
 
 MODULES = "/usr/lib/apache2/modules"
 
@@ -66,9 +67,8 @@ class Apache:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def _start(self):
-        """False where somebody else took the port: Apache cannot be given port 0."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        """False where it ends at once. Apache cannot be given port 0."""
+        self.port = reserve_port()
         php = glob.glob(f"{MODULES}/libphp*.so")
         assert php, "libapache2-mod-php is not installed"
         files = {name: f"{MODULES}/mod_{name}.so" for name in ("mpm_prefork", "authz_core", "dir", "mime")}
@@ -89,7 +89,7 @@ class Apache:
             with socket.socket() as client:
                 return client.connect_ex(("127.0.0.1", self.port)) == 0
 
-        eventually(is_up, longest=20, what="Apache's port")
+        eventually(is_up, longest=60, what="Apache's port")
         return self._process.poll() is None
 
     def __enter__(self):
@@ -105,7 +105,7 @@ class Apache:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
-                self._process.wait(10)
+                self._process.wait(60)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

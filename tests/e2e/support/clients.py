@@ -5,7 +5,7 @@ import re
 from support.eventually import run
 
 
-def curl(genkan, host, path="/", *args, tls=True, ca=None, longest=30.0, check=False):
+def curl(genkan, host, path="/", *args, tls=True, ca=None, longest=60.0, check=False):
     """curl for https://HOST:PORT/PATH (tls=False: http) resolved to loopback. ca: the root's file (None: -k)."""
     port = genkan.tls_port if tls else genkan.plain_port
     trust = [] if not tls else ["--cacert", ca] if ca else ["-k"]
@@ -20,7 +20,7 @@ def curl_status(genkan, host, path="/", *args, tls=True, ca=None):
     return int(done.stdout[-3:] or 0)
 
 
-def s_client(port, name, *args, ca=None, address="127.0.0.1", longest=15.0):
+def s_client(port, name, *args, ca=None, address="127.0.0.1", longest=60.0):
     """One handshake of openssl s_client: its output, stdout and stderr together."""
     trust = ["-CAfile", ca] if ca else []
     done = run(["openssl", "s_client", "-connect", f"{address}:{port}", "-servername", name, *trust, *args],

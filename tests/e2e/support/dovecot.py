@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from support.eventually import eventually, run
+from support.ports import reserve_port
 
 CONFIG = """
 protocols = imap
@@ -72,9 +73,8 @@ class Dovecot:
         return f"doveadm -c {self.config} reload"
 
     def _start(self):
-        """False where somebody else took the port: Dovecot cannot be given port 0."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        """False where it ends at once. Dovecot cannot be given port 0."""
+        self.port = reserve_port()
         is_root = os.getuid() == 0
         me, mine = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
         self.config.write_text(CONFIG.format(
@@ -94,7 +94,7 @@ class Dovecot:
             except OSError:
                 return None
 
-        if eventually(listens, longest=30, what="dovecot listens") == "listens":
+        if eventually(listens, longest=60, what="dovecot listens") == "listens":
             return True
         self._process.wait()
         return False
@@ -112,7 +112,7 @@ class Dovecot:
     def __exit__(self, *_):
         self._process.terminate()
         try:
-            self._process.wait(20)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -4,8 +4,11 @@ import subprocess
 import time
 
 
-def eventually(condition, longest=10.0, what="the condition", every=0.02):
-    """The first true value of condition(); AssertionError when there is none in `longest` seconds."""
+def eventually(condition, longest=60.0, what="the condition", every=0.02):
+    """The first true value of condition(); AssertionError when there is none in `longest` seconds.
+
+    Only a test that fails waits for so long: the machine that runs it may be ten times slower than the one before.
+    """
     deadline = time.monotonic() + longest
     while True:
         value = condition()
@@ -16,7 +19,7 @@ def eventually(condition, longest=10.0, what="the condition", every=0.02):
         time.sleep(every)
 
 
-def run(argv, longest=30.0, input=None, env=None, check=False):
+def run(argv, longest=60.0, input=None, env=None, check=False):
     """A program with its output as text (stdout, stderr, returncode); killed after `longest` seconds.
 
     Without input its stdin is at its end. check: a failure raises with both outputs.

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from support.eventually import eventually
+from support.ports import reserve_port
 
 NGINX_CONFIG = """
 daemon off;
@@ -60,9 +61,8 @@ class FileServer:
         raise NotImplementedError
 
     def _start(self):
-        """False where somebody else took the port meanwhile: none of them says which port it got for 0."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        """False where it ends at once. None of them says which port it got for 0."""
+        self.port = reserve_port()
         with open(self.folder / "output", "ab") as output:
             self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                                              cwd=self.root, start_new_session=True)
@@ -73,7 +73,7 @@ class FileServer:
             with socket.socket() as client:
                 return client.connect_ex(("127.0.0.1", self.port)) == 0
 
-        eventually(is_up, longest=30, what=f"{type(self).__name__}'s port")
+        eventually(is_up, longest=60, what=f"{type(self).__name__}'s port")
         return self._process.poll() is None
 
     def __enter__(self):
@@ -88,7 +88,7 @@ class FileServer:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(10)
+                self._process.wait(60)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

@@ -11,9 +11,11 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
-from support.eventually import run
+from support.clients import normal_serial
+from support.eventually import eventually, run
 
 PLAIN = '[[listener]]\naddress = "127.0.0.1:0"\n'
 TLS = '[[listener]]\naddress = "127.0.0.1:0"\ntls = true\n'
@@ -24,15 +26,21 @@ def binary():
     return os.environ["GENKAN_BINARY"]
 
 
-def genkan_command(*args, longest=30.0, env=None):
+def genkan_command(*args, longest=60.0, env=None):
     """`genkan ARGS` to its end: stdout, stderr, returncode."""
     return run([binary(), *args], longest=longest, env=env)
+
+
+def whole_lines(path):
+    """The text of a file that somebody writes, without what may be half a line."""
+    text = path.read_text(errors="replace") if path.exists() else ""
+    return text[:text.rfind("\n") + 1]
 
 
 class Genkan:
     """One running genkan. On the way out it is stopped; what it logged is shown when the test failed."""
 
-    def __init__(self, folder, config, workers=2, env=None, start_within=20.0):
+    def __init__(self, folder, config, workers=2, env=None, start_within=60.0):
         self.folder = Path(folder) / "genkan"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config_path = self.folder / "genkan.toml"
@@ -104,7 +112,7 @@ class Genkan:
             time.sleep(0.02)
         self._listeners = status["listeners"]
 
-    def stop(self, longest=15.0):
+    def stop(self, longest=60.0):
         """SIGTERM, then its exit code (negative: a signal's number). Killed when it takes too long."""
         process, self._process = self._process, None
         process.send_signal(signal.SIGTERM)
@@ -128,7 +136,7 @@ class Genkan:
     def send_signal(self, number):
         self._process.send_signal(number)
 
-    def wait(self, longest=15.0):
+    def wait(self, longest=60.0):
         """Its exit code once it has ended by itself (or by a signal that the test sent)."""
         code = self._process.wait(longest)
         self._process = None
@@ -170,7 +178,7 @@ class Genkan:
 
     # The admin socket.
 
-    def command(self, name, *args, longest=30.0):
+    def command(self, name, *args, longest=60.0):
         """`genkan NAME --socket … ARGS` about this one."""
         return genkan_command(name, "--socket", str(self.socket), *args, longest=longest)
 
@@ -217,13 +225,27 @@ class Genkan:
     # What it said.
 
     def log(self):
-        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+        """What it has written so far. A thread of its own writes it: what a status or an answer shows may not be here yet."""
+        return whole_lines(self.log_path)
 
     def access_log(self):
-        if not self.access_log_path.exists():
-            return ""
-        return self.access_log_path.read_text(errors="replace")
+        """What it has written so far, which it does once a second."""
+        return whole_lines(self.access_log_path)
+
+    def logs(self, text, longest=60.0):
+        """Waits until this text is in the log, and returns the log."""
+        return eventually(lambda: text in (log := self.log()) and log, longest=longest, what=f"{text!r} in the log")
+
+    def swapped_at(self, serial):
+        """When it put the leaf with this serial into service in the place of another: seconds since 1970, None: not yet."""
+        for line in self.log().splitlines():
+            if " cert_swapped " in line and normal_serial(re.search(r" serial=(\S+)", line).group(1)) == serial:
+                return datetime.fromisoformat(line.split(" ")[0]).timestamp()
+        return None
 
     def show_log(self, lines=150):
         tail = self.log().splitlines()[-lines:]
-        print("---- genkan's log ----", *tail, "----------------------", sep="\n", file=sys.stderr)
+        try:
+            print("---- genkan's log ----", *tail, "----------------------", sep="\n", file=sys.stderr)
+        except OSError:
+            pass  # who would read it is gone; what called this still has processes to end

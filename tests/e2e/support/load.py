@@ -36,7 +36,7 @@ class Load:
             self._process.kill()
             self._process.communicate()
 
-    def stop(self, longest=30.0):
+    def stop(self, longest=90.0):
         process, self._process = self._process, None
         process.send_signal(signal.SIGTERM)
         try:
@@ -72,7 +72,15 @@ class Report:
         """How many connections for one request saw this leaf."""
         return sum(1 for _, _, fresh, seen in self.requests if fresh and seen == serial)
 
+    def took(self):
+        """Seconds from the first request to the last."""
+        return max(r[1] for r in self.requests) - min(r[0] for r in self.requests) if self.requests else 0
+
+    def rate(self):
+        """Requests a second."""
+        return len(self.requests) / max(self.took(), 0.001)
+
     def summary(self):
-        took = max(r[1] for r in self.requests) - min(r[0] for r in self.requests) if self.requests else 0
+        took = self.took()
         return (f"{len(self.requests)} requests in {took:.1f} s on {self.connections} connections, "
                 f"{len(self.failures)} failed {self.failures[:5]}")

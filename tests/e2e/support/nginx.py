@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from support.eventually import eventually
+from support.ports import reserve_port
 
 HEAD = """
 daemon off;
@@ -63,9 +64,8 @@ class Nginx:
         return text + "}\n"
 
     def _start(self):
-        """False where somebody else took the port: nginx cannot be given port 0."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        """False where it ends at once. nginx cannot be given port 0."""
+        self.port = reserve_port()
         config = self.folder / "nginx.conf"
         config.write_text(self._config())
         self._process = subprocess.Popen(
@@ -78,7 +78,7 @@ class Nginx:
             with socket.socket() as client:
                 return client.connect_ex(("127.0.0.1", self.port)) == 0
 
-        eventually(is_up, longest=20, what="nginx's port")
+        eventually(is_up, longest=60, what="nginx's port")
         return self._process.poll() is None
 
     def __enter__(self):
@@ -94,7 +94,7 @@ class Nginx:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
-                self._process.wait(10)
+                self._process.wait(60)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

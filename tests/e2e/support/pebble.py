@@ -9,28 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from support.eventually import eventually, run
-
-
-def free_ports(count):
-    """Ports that are free for TCP and UDP now. For programs that cannot say which port they got."""
-    held = []
-    try:
-        ports = []
-        while len(ports) < count:
-            tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            held.append(tcp)
-            tcp.bind(("127.0.0.1", 0))
-            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            held.append(udp)
-            try:
-                udp.bind(("127.0.0.1", tcp.getsockname()[1]))
-            except OSError:
-                continue
-            ports.append(tcp.getsockname()[1])
-        return ports
-    finally:
-        for one in held:
-            one.close()
+from support.ports import reserve_port
 
 
 class Pebble:
@@ -73,7 +52,7 @@ class Pebble:
         return Path(path)
 
     def _start(self):
-        self._api, self._management, dns, dns_management = free_ports(4)
+        self._api, self._management, dns, dns_management = (reserve_port() for _ in range(4))
         own = self._ca.issue("127.0.0.1", "localhost")
         (self.folder / "api.pem").write_text(own.fullchain)
         (self.folder / "api.key").write_text(own.key)
@@ -86,7 +65,7 @@ class Pebble:
                   "", "-tlsalpn01", "", "-dns01", f"127.0.0.1:{dns}", "-management", f"127.0.0.1:{dns_management}")
         self._run("pebble", "-config", self.folder / "config.json", "-dnsserver", f"127.0.0.1:{dns}")
         eventually(lambda: all(map(self._answers, (self._api, self._management, dns_management))),
-                   what="pebble listens")
+                   longest=60, what="pebble listens")
 
     def _run(self, *argv):
         # No waiting before a validation, no refused nonces: those are for testing clients.
@@ -117,7 +96,7 @@ class Certbot:
     def live(self, name):
         return self.folder / "config" / "live" / name
 
-    def run(self, command, *args, longest=120.0):
+    def run(self, command, *args, longest=300.0):
         return run(["certbot", command, "--config-dir", self.folder / "config", "--work-dir", self.folder / "work",
                     "--logs-dir", self.folder / "logs", "--non-interactive", "--no-random-sleep-on-renew"
                     if command == "renew" else "--agree-tos", *args],

@@ -28,7 +28,7 @@ class QuickOrigin:
     def __exit__(self, *exc):
         self._process.stdin.close()
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

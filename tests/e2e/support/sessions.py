@@ -12,7 +12,7 @@ def handshake(genkan, ca, version, name="a.test", save=None, resume=None):
     done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{genkan.tls_port}", "-servername", name,
                            "-CAfile", ca.root, f"-tls1_{version}", "-ign_eof", *map(str, files)],
                           input=f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode(),
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     text = done.stdout.decode(errors="replace")
     assert re.search(r"^HTTP/1.1 200", text, re.M), text
     return "\nReused, " in text

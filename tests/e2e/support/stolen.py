@@ -4,6 +4,7 @@ import array
 import ctypes
 import os
 import re
+import select
 import socket
 import struct
 from pathlib import Path
@@ -56,6 +57,10 @@ class StolenSocket:
 
     def close(self):
         self._socket.close()
+
+    def has_answer(self):
+        """Whether something is here that nobody has read."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def send_raw(self, raw):
         self._socket.sendall(raw)

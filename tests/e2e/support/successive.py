@@ -10,6 +10,7 @@ from support.genkan import LISTENERS, Genkan
 from support.load import Load
 from support.quick_origin import QuickOrigin
 from support.routed_origin import RoutedOrigin, frame, read_frame
+from support.stolen import children
 from support.wire import Connection, tls_context
 
 SITE = """
@@ -31,7 +32,7 @@ class Successive(Genkan):
         super().__init__(*args, **kwargs)
         self.followers = []
 
-    def hand_over(self, longest=40.0):
+    def hand_over(self, longest=90.0):
         """Its successor's process id, once that one answers."""
         before = self.status()["pid"]
         os.kill(before, signal.SIGUSR2)
@@ -39,27 +40,38 @@ class Successive(Genkan):
         def follower():
             status = self._try_status()
             return status and status["state"] == "serving" and status["pid"] != before and status["pid"]
-        pid = eventually(follower, longest=longest, what="the new process")
+        try:
+            pid = eventually(follower, longest=longest, what="the new process")
+        except BaseException:
+            # One that never served is nobody's to stop but ours.
+            self.followers += descendants(before)
+            raise
         self.followers.append(pid)
         return pid
 
     def __exit__(self, kind, value, trace):
         if not self.followers:
             return super().__exit__(kind, value, trace)
-        if kind is not None:
-            self.show_log()
-        done = self.command("stop")
         try:
-            if kind is None:
+            done = self.command("stop")
+            if kind is not None:
+                self.show_log()
+            else:
                 assert done.returncode == 0, done.stderr
-                assert self.wait(60) == 0, "the first process"
+                assert self.wait(90) == 0, "the first process"
                 for pid in self.followers:
-                    eventually(lambda pid=pid: not is_alive(pid), longest=60, what="the end of all processes")
+                    eventually(lambda pid=pid: not is_alive(pid), longest=90, what="the end of all processes")
         finally:
             for pid in self.followers:
                 if is_alive(pid):
                     os.kill(pid, signal.SIGKILL)
             self.kill()
+
+
+def descendants(pid):
+    """Its children and theirs: a keeper starts the follower in the process's place."""
+    own = children(pid)
+    return own + [one for child in own for one in descendants(child)]
 
 
 def is_alive(pid):
@@ -103,20 +115,24 @@ def change_over(ca, folder, lineage, user, reloads, hand_overs, pause):
         talk = WebSocket(genkan, tls)
         with Load(genkan.tls_port, "a.test", ca.root, expect=QuickOrigin.BODY, keep=4, keep_rate=50, new=4,
                   new_rate=15) as load:
+            moments = []
             for i in range(1, reloads + 1):
+                moments.append(time.time())
                 write(i)
                 done = genkan.reload()
                 assert done.returncode == 0, done.stderr
                 assert talk.echoes(b"reload %d" % i)
                 time.sleep(pause)
             for i in range(hand_overs):
+                moments.append(time.time())
                 genkan.hand_over()
                 if i == 0:
                     assert talk.echoes(b"in the old process")
                 time.sleep(pause)
+            moments.append(time.time())
             report = load.stop()
         talk.close()
         print(report.summary())
         # A kept connection is told to close with an answer; one that rests is left to rest as long as it may anyway.
         assert report.failures == [], report.summary()
-        assert len(report.requests) > 50 * (reloads + hand_overs)
+        assert all(report.under_way(*step) > 0 for step in zip(moments, moments[1:])), "requests over each change"

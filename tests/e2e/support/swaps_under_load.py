@@ -12,6 +12,7 @@ import threading
 import time
 
 from support.ca import Lineage
+from support.eventually import eventually
 from support.genkan import LISTENERS, Genkan
 from support.load import Load
 from support.quick_origin import QuickOrigin
@@ -20,7 +21,10 @@ BLOCK = bytes(range(256)) * 4096  # 1 MiB
 
 
 class BigOrigin:
-    """`with BigOrigin(mib) as origin:` one answer of that size for every request, and what its SHA-256 is."""
+    """`with BigOrigin(mib) as origin:` one answer of that size for every request, and what its SHA-256 is.
+
+    Its last MiB is said when the test has set `is_over`.
+    """
 
     def __init__(self, mib):
         self.mib = mib
@@ -28,6 +32,7 @@ class BigOrigin:
         for _ in range(mib):
             digest.update(BLOCK)
         self.sha256 = digest.hexdigest()
+        self.is_over = threading.Event()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
 
@@ -57,7 +62,9 @@ class BigOrigin:
                     head += more
                 connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
                                    % (self.mib * len(BLOCK)))
-                for _ in range(self.mib):
+                for _ in range(self.mib - 1):
+                    connection.sendall(BLOCK)
+                if self.is_over.wait(600):
                     connection.sendall(BLOCK)
             except OSError:
                 pass
@@ -96,6 +103,10 @@ def _start_h2load(genkan, seconds):
         stdout=subprocess.PIPE, text=True)
 
 
+def accepted(genkan):
+    return genkan.status()["traffic"]["connections"]["accepted"]
+
+
 def swap_under_load(ca, folder, swaps, every, download_mib, keep_rate=60):
     first = ca.issue("a.test")
     renewed = [ca.issue("a.test") for _ in range(swaps)]
@@ -113,8 +124,12 @@ def swap_under_load(ca, folder, swaps, every, download_mib, keep_rate=60):
             time.sleep(max(0.0, begin + number * every - time.time()))
             lineage.renew(issued)
             renamed.append(time.time())
-        time.sleep(2.0)  # the last one's new connections
+        # It is in service, and a number of connections are newer than that.
+        eventually(lambda: genkan.swapped_at(renewed[-1].serial), what="the last swap")
+        before = accepted(genkan)
+        eventually(lambda: accepted(genkan) >= before + 40, what="new connections after the last swap", every=0.2)
         are_downloading = [one.poll() is None for one in downloads]
+        big.is_over.set()
         hashes = [one.communicate(timeout=600)[0].split()[0] for one in downloads]
         h2 = streams.communicate(timeout=120)[0]
         report = load.stop()

@@ -32,7 +32,7 @@ def tls_context(ca_file, alpn=("http/1.1",)):
 class Connection:
     """One connection, plain or TLS, from an address of ours if need be. Reads HTTP/1 responses."""
 
-    def __init__(self, port, context=None, name="a.test", source=None, timeout=20):
+    def __init__(self, port, context=None, name="a.test", source=None, timeout=60):
         self.raw = socket.create_connection(("127.0.0.1", port), timeout,
                                             source_address=(source, 0) if source else None)
         self.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
