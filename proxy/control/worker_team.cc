@@ -83,13 +83,9 @@ void WorkerTeam::ApplySnapshot(const server::SnapshotPtr& snapshot, Sockets sock
   for (size_t i = 0; i < workers_.size(); ++i) {
     // The store's sites are the snapshot's: a worker takes both in one turn.
     server::Worker* worker = workers_[i].get();
-    auto its = std::make_shared<std::vector<server::ListenerSocket>>(std::move(sockets[i]));
-    worker->loop().Post([worker, snapshot, store = store_, revoked = revoked_, its, takings] {
-      worker->ApplySnapshot(snapshot, std::move(*its));
-      if (store != nullptr) worker->ApplyCertStore(store, revoked);
-      // Both only posted: this comes after them.
-      worker->loop().Post([takings] { takings->Take(); });
-    });
+    worker->ApplySnapshot(snapshot, std::move(sockets[i]), store_, revoked_);
+    // It only posted: this comes after it.
+    worker->loop().Post([takings] { takings->Take(); });
   }
   for (size_t i = now; i < before; ++i) {
     server::Worker* worker = workers_[i].get();

@@ -40,7 +40,8 @@ class WorkerImpl final : public Worker {
   ~WorkerImpl() override;
 
   void Start() override;
-  void ApplySnapshot(SnapshotPtr snapshot, std::vector<ListenerSocket> new_sockets) override;
+  void ApplySnapshot(SnapshotPtr snapshot, std::vector<ListenerSocket> new_sockets, tls::CertStorePtr store,
+                     std::shared_ptr<const std::vector<std::string>> revoked_leaves) override;
   void ApplyCertStore(tls::CertStorePtr store,
                       std::shared_ptr<const std::vector<std::string>> revoked_leaves) override;
   void ApplyTicketKeys(tls::TicketKeysPtr keys) override;
@@ -139,9 +140,16 @@ void WorkerImpl::CleanUp() {
 
 // ---- snapshots
 
-void WorkerImpl::ApplySnapshot(SnapshotPtr snapshot, std::vector<ListenerSocket> new_sockets) {
+// One post: with two, a store that is published next might come between them, and be lost.
+void WorkerImpl::ApplySnapshot(SnapshotPtr snapshot, std::vector<ListenerSocket> new_sockets,
+                               tls::CertStorePtr store,
+                               std::shared_ptr<const std::vector<std::string>> revoked_leaves) {
   auto sockets = std::make_shared<std::vector<ListenerSocket>>(std::move(new_sockets));
-  loop_.Post([this, snapshot = std::move(snapshot), sockets] { TakeSnapshot(snapshot, *sockets); });
+  loop_.Post([this, snapshot = std::move(snapshot), sockets, store = std::move(store),
+              revoked = std::move(revoked_leaves)] {
+    TakeSnapshot(snapshot, *sockets);
+    if (store != nullptr) core_->SetCertStore(store, revoked);
+  });
 }
 
 std::shared_ptr<Listener> WorkerImpl::FindListener(uint32_t id) const {

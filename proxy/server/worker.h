@@ -62,7 +62,9 @@ class Worker {
   virtual void Start() = 0;
   // The first one makes it serve. Sockets of listeners that are new; those of listeners that are gone are closed after
   // what waits in their queue was accepted, their connections drained.
-  virtual void ApplySnapshot(SnapshotPtr snapshot, std::vector<ListenerSocket> new_sockets) = 0;
+  // `store`: whose sites are the snapshot's, taken in the same turn; null: the one before stays.
+  virtual void ApplySnapshot(SnapshotPtr snapshot, std::vector<ListenerSocket> new_sockets, tls::CertStorePtr store = {},
+                             std::shared_ptr<const std::vector<std::string>> revoked_leaves = {}) = 0;
   virtual void ApplyCertStore(tls::CertStorePtr store,
                               std::shared_ptr<const std::vector<std::string>> revoked_leaves) = 0;
   virtual void ApplyTicketKeys(tls::TicketKeysPtr keys) = 0;

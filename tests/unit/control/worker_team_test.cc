@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <future>
+#include <memory>
+#include <vector>
 
 #include "proxy/config/validate.h"
 #include "tests/support/eventually.h"
@@ -104,6 +107,30 @@ TEST_F(WorkerTeamTest, ADrainWaitsForThoseThatLeaveToo) {
   EXPECT_TRUE(Eventually(loop_, [&] { return drained > 0; }));
   for (int i = 0; i < 5; ++i) loop_.RunOnce(false);
   EXPECT_EQ(drained, 1);
+}
+
+// A reload publishes the store of its snapshot, and a moment later the one with what it has read.
+TEST_F(WorkerTeamTest, AStoreThatIsPublishedRightAfterASnapshotIsNotLost) {
+  using Store = tls::CertStore;
+  std::vector<std::weak_ptr<const Store>> earlier;
+  team_.Start(1);
+  constexpr int kReloads = 100;
+  for (int i = 0; i < kReloads; ++i) {
+    auto before = std::make_shared<const Store>(std::vector<Store::SiteEntry>(1));
+    auto after = std::make_shared<const Store>(std::vector<Store::SiteEntry>(1));
+    earlier.emplace_back(before);
+    team_.HoldCertStore();
+    team_.ApplyCertStore(std::move(before), nullptr);
+    Change(1);
+    team_.ApplyCertStore(std::move(after), nullptr);
+    // Each worker has the last one in the end, and nobody any other.
+    EXPECT_TRUE(Eventually(loop_, [&] {
+      return std::all_of(earlier.begin(), earlier.end(),
+                         [](const auto& store) { return store.expired(); });
+    })) << "after reload "
+        << i;
+    if (HasFailure()) return;
+  }
 }
 
 TEST(TrafficTotals, OfAWorkerThatIsGoneTheSumsStay) {
