@@ -39,6 +39,8 @@ CertProver::CertProver(Options options)
       save_(options_.loop, [this] { Save(); }) {}
 
 void CertProver::Load(const CertificateContext& context) {
+  if (!trust_.empty() && roots_ == context.roots && profiles_ == context.profiles) return;
+  roots_ = context.roots;
   profiles_ = context.profiles;
   std::string trust = TrustOf(context);
   if (trust == trust_) return;

@@ -77,6 +77,7 @@ class CertProver {
 
   Options options_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::vector<tls::CertificatePtr> roots_;
   std::vector<tls::TrustProfilePtr> profiles_;
   std::string trust_;  // hex SHA-256 of roots and profiles: the file's name
   std::set<std::string> proved_;

@@ -19,6 +19,15 @@ constexpr Millis kRetry{5'000};    // of what may be half-written
 constexpr size_t kFewSources = 8;  // read by this thread alone
 constexpr size_t kMostHelpers = 4;
 
+std::string TrustDigest(const config::Certificates& wanted, const std::vector<std::string>& store,
+                        const tls::TrustProfileTexts& profiles) {
+  std::string hashes = tls::Sha256(wanted.trust_store) + tls::Sha256(wanted.trust_profiles);
+  for (const std::string& text : store) hashes += tls::Sha256(text);
+  hashes += tls::Sha256("profiles");
+  for (const auto& [name, text] : profiles) hashes += tls::Sha256(name) + tls::Sha256(text);
+  return tls::Sha256(hashes);
+}
+
 }  // namespace
 
 CertReader::CertReader(Options options)
@@ -55,12 +64,24 @@ bool CertReader::LoadContext(const config::Certificates& wanted, bool again) {
 }
 
 void CertReader::LoadTrust(const config::Certificates& wanted) {
-  auto roots = tls::LoadTrustStore(wanted.trust_store);
+  auto texts = tls::ReadTrustStore(wanted.trust_store);
+  auto profile_texts = tls::ReadTrustProfiles(wanted.trust_profiles);
+  std::string digest =
+      texts && profile_texts ? TrustDigest(wanted, *texts, *profile_texts) : std::string();
+  // A reload mostly finds what it found before, and parsing it is half of the work.
+  if (!digest.empty() && digest == trust_digest_) return;
+  auto roots = texts ? tls::ParseTrustStore(wanted.trust_store, *texts)
+                     : Result<std::vector<tls::CertificatePtr>>(PassOn(texts));
+  const bool has_roots = roots.has_value();
   if (!roots)
     LOG_ERROR("trust_store", "error=\"{}\" going on with {} roots", roots.error().detail,
               context_.roots.size());
-  Status set =
-      SetTrust(roots ? *std::move(roots) : context_.roots, wanted.trust_profiles, context_);
+  std::vector<tls::CertificatePtr> trusted = roots ? *std::move(roots) : context_.roots;
+  auto profiles = profile_texts
+                      ? tls::ParseTrustProfiles(wanted.trust_profiles, *profile_texts, trusted)
+                      : Result<std::vector<tls::TrustProfilePtr>>(PassOn(profile_texts));
+  Status set = SetTrust(std::move(trusted), std::move(profiles), context_);
+  trust_digest_ = has_roots && set ? std::move(digest) : std::string();
   if (!set)
     LOG_ERROR("trust_profiles", "error=\"{}\" going on without a proof", set.error().detail);
   // A private authority may also be behind what is asked over https (a hook, ARI).
@@ -102,17 +123,18 @@ void CertReader::OnFiles(const std::vector<std::string>& paths) {
 }
 
 // With the state that each path had before the reading, so that no change falls between the two.
+// None of a source whose paths are watched already.
 void CertReader::WatchFiles(const std::vector<CertSource*>& wanted,
-                            std::vector<std::vector<event::WatchedPath>> watches) {
+                            std::vector<std::optional<std::vector<event::WatchedPath>>> watches) {
   std::vector<event::WatchedPath> seen;
   for (size_t i = 0; i < wanted.size(); ++i) {
+    if (!watches[i]) continue;
     CertSource* source = wanted[i];
     std::vector<std::string> paths;
-    for (event::WatchedPath& watch : watches[i]) {
+    for (event::WatchedPath& watch : *watches[i]) {
       paths.push_back(watch.path);
       seen.push_back(std::move(watch));
     }
-    if (paths == source->watch) continue;
     is_watch_dirty_ = true;
     for (const std::string& path : source->watch) {
       const auto users = by_path_.find(path);
@@ -150,7 +172,8 @@ std::vector<SourceReading> CertReader::ReadAll(const std::vector<CertSource*>& w
   struct Work {
     std::vector<config::CertificateSource> sources;
     std::vector<SourceReading> readings;
-    std::vector<std::vector<event::WatchedPath>> watches;
+    std::vector<const std::vector<std::string>*> watched;  // of each, before
+    std::vector<std::optional<std::vector<event::WatchedPath>>> watches;
     CertificateContext context;
     FileAccess& files;
     event::FileView& view;
@@ -162,8 +185,14 @@ std::vector<SourceReading> CertReader::ReadAll(const std::vector<CertSource*>& w
         : context(the_context), files(the_files), view(the_view) {}
     void Run() {
       for (size_t i = next++; i < sources.size(); i = next++) {
-        for (std::string& path : WatchPathsOf(sources[i], files))
-          watches[i].push_back({path, view.State(path)});
+        std::vector<std::string> paths = WatchPathsOf(sources[i], files);
+        if (paths != *watched[i]) {
+          watches[i].emplace();
+          for (std::string& path : paths) {
+            event::FileState state = view.State(path);
+            watches[i]->push_back({std::move(path), std::move(state)});
+          }
+        }
         readings[i] = ReadSource(sources[i], files, context);
         if (++done < sources.size()) continue;
         std::lock_guard lock(mutex);
@@ -172,7 +201,10 @@ std::vector<SourceReading> CertReader::ReadAll(const std::vector<CertSource*>& w
     }
   };
   auto work = std::make_shared<Work>(context_, options_.files, options_.view);
-  for (const CertSource* source : wanted) work->sources.push_back(source->config);
+  for (const CertSource* source : wanted) {
+    work->sources.push_back(source->config);
+    work->watched.push_back(&source->watch);
+  }
   work->readings.resize(wanted.size());
   work->watches.resize(wanted.size());
   const size_t helpers = wanted.size() < kFewSources || options_.pool == nullptr

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -56,7 +57,7 @@ class CertReader {
   void OnFiles(const std::vector<std::string>& paths);
   void LoadTrust(const config::Certificates& wanted);
   void WatchFiles(const std::vector<CertSource*>& wanted,
-                  std::vector<std::vector<event::WatchedPath>> watches);
+                  std::vector<std::optional<std::vector<event::WatchedPath>>> watches);
   std::vector<SourceReading> ReadAll(const std::vector<CertSource*>& wanted);
   void Take(CertSource& source, SourceReading reading);
   bool WantIssuers(CertSource& source, const std::vector<FoundCertificate>& found);
@@ -67,6 +68,7 @@ class CertReader {
   Options options_;
   CertificateContext context_;
   std::string trust_store_, trust_profiles_;
+  std::string trust_digest_;  // of the bytes that gave roots and profiles; "" of what had an error
   std::vector<std::string> pool_;
   std::vector<tls::CertificatePtr> extra_pool_;  // context_.pool without what was fetched
   bool uses_aia_ = false;

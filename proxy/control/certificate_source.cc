@@ -640,8 +640,13 @@ void ProveFound(FoundCertificate& found, const CertificateContext& context) {
 
 Status SetTrust(std::vector<tls::CertificatePtr> roots, const std::string& trust_profiles,
                 CertificateContext& context) {
+  auto profiles = tls::LoadTrustProfiles(trust_profiles, roots);
+  return SetTrust(std::move(roots), std::move(profiles), context);
+}
+
+Status SetTrust(std::vector<tls::CertificatePtr> roots,
+                Result<std::vector<tls::TrustProfilePtr>> profiles, CertificateContext& context) {
   context.roots = std::move(roots);
-  auto profiles = tls::LoadTrustProfiles(trust_profiles, context.roots);
   context.profiles = profiles ? *profiles : std::vector<tls::TrustProfilePtr>{};
   context.anchors = tls::AnchorsOf(context.roots, context.profiles);
   return profiles ? Status() : PassOn(profiles);

@@ -47,6 +47,9 @@ struct CertificateContext {
 // context has the roots and no profiles.
 Status SetTrust(std::vector<tls::CertificatePtr> roots, const std::string& trust_profiles,
                 CertificateContext& context);
+// The same with profiles that were loaded for these roots, or the error of it.
+Status SetTrust(std::vector<tls::CertificatePtr> roots,
+                Result<std::vector<tls::TrustProfilePtr>> profiles, CertificateContext& context);
 
 // One certificate found (a glob or a directory with several keys gives several).
 struct FoundCertificate {

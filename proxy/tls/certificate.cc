@@ -355,9 +355,18 @@ X509Ptr Certificate::Borrow() const {
     X509_up_ref(known);
     return X509Ptr(known);
   }
-  X509Ptr parsed = ParseX509(der_);
-  GENKAN_CHECK(parsed != nullptr);  // it was parsed before
-  return parsed;
+  // Whoever scores, judges and tries a certificate borrows it one after the other.
+  thread_local struct {
+    std::string sha256;
+    X509Ptr x509;
+  } last;
+  if (last.x509 == nullptr || last.sha256 != sha256_) {
+    last.x509 = ParseX509(der_);
+    GENKAN_CHECK(last.x509 != nullptr);  // it was parsed before
+    last.sha256 = sha256_;
+  }
+  X509_up_ref(last.x509.get());
+  return X509Ptr(last.x509.get());
 }
 
 bool Certificate::MayBeIssuedBy(const Certificate& issuer) const {

@@ -32,7 +32,7 @@ class Certificate {
 
   // As OpenSSL takes it; parsed when somebody first asks, and kept. Ours.
   X509* x509() const;
-  // The same for a moment, without keeping it.
+  // The same for a moment, without keeping it: of each thread the last one is at hand.
   X509Ptr Borrow() const;
   const std::string& der() const { return der_; }
   const std::string& sha256() const { return sha256_; }  // 32 bytes of the DER

@@ -47,21 +47,23 @@ bool IsSame(const STACK_OF(X509) * sent, const std::vector<CertificatePtr>& mean
   return true;
 }
 
-int OnServerChain(X509_STORE_CTX* context, void* argument) noexcept {
-  auto& seen = *static_cast<Seen*>(argument);
+int OnServerChain(X509_STORE_CTX* context, void*) noexcept {
+  const auto* client =
+      static_cast<SSL*>(X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  auto& seen = *static_cast<Seen*>(SSL_get_app_data(client));
   const STACK_OF(X509)* sent = X509_STORE_CTX_get0_untrusted(context);
   seen.is_as_meant = IsSame(sent, seen.bundle->chain()) || IsSame(sent, seen.bundle->long_chain());
   return 1;
 }
 
-SslCtxPtr MakeClient(Seen& seen) {
+SslCtxPtr MakeClient() {
   SslCtxPtr context(SSL_CTX_new(TLS_client_method()));
   if (!context) return context;
   // What a client thinks of keys and signatures is its profile's to say.
   SSL_CTX_set_security_level(context.get(), 0);
   SSL_CTX_set_min_proto_version(context.get(), 0);
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
-  SSL_CTX_set_cert_verify_callback(context.get(), &OnServerChain, &seen);
+  SSL_CTX_set_cert_verify_callback(context.get(), &OnServerChain, nullptr);
   SSL_CTX_set_tlsext_status_type(context.get(), TLSEXT_STATUSTYPE_ocsp);
   return context;
 }
@@ -101,7 +103,7 @@ struct Stage {
 // One handshake; why it fails, "" where it does not.
 std::string PlayOnce(const Stage& stage, const BundlePtr& bundle, int version, const Clock& clock) {
   OneBundle delegate(bundle);
-  HandshakeState server_state, client_state;
+  HandshakeState server_state;
   server_state.delegate = &delegate;
   const SslPtr server(SSL_new(stage.server.get())), client(SSL_new(stage.client));
   BIO *server_end = nullptr, *client_end = nullptr;
@@ -110,7 +112,7 @@ std::string PlayOnce(const Stage& stage, const BundlePtr& bundle, int version, c
   SSL_set_bio(server.get(), server_end, server_end);
   SSL_set_bio(client.get(), client_end, client_end);
   SSL_set_app_data(server.get(), &server_state);
-  SSL_set_app_data(client.get(), &client_state);
+  SSL_set_app_data(client.get(), &stage.seen);
   SSL_set_accept_state(server.get());
   SSL_set_connect_state(client.get());
   SSL_set_options(server.get(), SSL_OP_NO_TICKET);
@@ -162,12 +164,13 @@ Rehearsed Rehearse(const BundlePtr& bundle, TlsPolicy policy, std::string_view s
   options.tickets_per_handshake = 0;
   auto server = ServerContext::Make(options, nullptr, clock);
   Seen seen{bundle.get()};
-  const SslCtxPtr client = MakeClient(seen);
+  // All clients are one but for what they trust, which is judged afterwards. Never destroyed.
+  static SSL_CTX* const client = MakeClient().release();
   if (!server || !client) {
     rehearsed.failure = server ? "no memory" : server.error().detail;
     return rehearsed;
   }
-  const Stage stage{**server, client.get(), seen, ClientName(server_name)};
+  const Stage stage{**server, client, seen, ClientName(server_name)};
   const bool has_tls12 = policy.profile != Profile::kModern && policy.min_version < TLS1_3_VERSION;
   auto play = [&](bool is_modern, const std::string& who) {
     const bool is_tls13 = is_modern || !has_tls12;

@@ -58,6 +58,16 @@ bool IsKnownToVerify(X509_STORE_CTX* context, const Question& question) {
   return false;
 }
 
+// The same bytes are mostly known already: profiles share their roots.
+Result<CertificatePtr> RootOf(const std::string& der) {
+  if (auto root = Certificate::FromDer(der)) return root;
+  // Also reads what `openssl x509 -addtrust` appends.
+  const auto* at = reinterpret_cast<const unsigned char*>(der.data());
+  X509Ptr x509(d2i_X509_AUX(nullptr, &at, static_cast<long>(der.size())));
+  if (!x509) return Fail(ErrorCode::kInvalid, "no certificate");
+  return Certificate::FromX509(std::move(x509));
+}
+
 // Most of a proof's time goes into signatures that were checked when the chain was built, or for
 // the profile before, or for another leaf of the same authority.
 int VerifyPath(X509_STORE_CTX* context) {
@@ -164,8 +174,10 @@ std::function<int(const std::vector<CertificatePtr>&)> ScoreBy(
     std::vector<TrustProfilePtr> profiles, WallTime now) {
   return [profiles = std::move(profiles), now](const std::vector<CertificatePtr>& chain) {
     int accepted = 0;
+    const X509Ptr leaf = chain.empty() ? nullptr : chain.front()->Borrow();
     for (const TrustProfilePtr& profile : profiles) {
-      if (profile->Prove(chain, now)) {
+      if (const auto verdict = profile->Judge(chain, now, leaf.get());
+          verdict && verdict->is_accepted) {
         ++accepted;
       } else if (profile->is_required()) {
         return 0;
@@ -189,14 +201,9 @@ Result<RootFile> ReadRoots(std::string_view pem) {
       [&](const PemBlock& block) {
         if (!block.label.ends_with("CERTIFICATE")) return;
         std::string der;
-        X509Ptr x509;
-        if (DecodePemBody(block.base64, der)) {
-          const auto* at = reinterpret_cast<const unsigned char*>(der.data());
-          // Also reads what `openssl x509 -addtrust` appends.
-          x509.reset(d2i_X509_AUX(nullptr, &at, static_cast<long>(der.size())));
-        }
-        auto root = x509 ? Certificate::FromX509(std::move(x509))
-                         : Result<CertificatePtr>(Fail(ErrorCode::kInvalid, "no certificate"));
+        auto root = DecodePemBody(block.base64, der)
+                        ? RootOf(der)
+                        : Result<CertificatePtr>(Fail(ErrorCode::kInvalid, "no certificate"));
         if (!root) {
           ++file.broken;
         } else if (!seen.insert((*root)->sha256()).second) {

@@ -99,8 +99,8 @@ Result<std::string> ReadWhole(const std::filesystem::path& path) {
   return text;
 }
 
-Result<std::vector<std::pair<std::string, std::string>>> ReadDirectory(const std::string& path) {
-  std::vector<std::pair<std::string, std::string>> texts;
+Result<TrustProfileTexts> ReadDirectory(const std::string& path) {
+  TrustProfileTexts texts;
   std::error_code error;
   std::filesystem::directory_iterator at(path, error);
   if (error) return Fail(ErrorCode::kNotFound, "trust_profiles {}: {}", path, error.message());
@@ -141,17 +141,23 @@ Result<TrustProfileOptions> ParseTrustProfile(std::string_view name, std::string
   return std::move(settings.options);
 }
 
+Result<TrustProfileTexts> ReadTrustProfiles(const std::string& source) {
+  if (source != "builtin") return ReadDirectory(source);
+  TrustProfileTexts texts;
+  for (const TrustProfileText& one : BuiltinTrustProfiles()) texts.emplace_back(one.name, one.text);
+  return texts;
+}
+
 Result<std::vector<TrustProfilePtr>> LoadTrustProfiles(
     const std::string& source, const std::vector<CertificatePtr>& trust_store) {
-  std::vector<std::pair<std::string, std::string>> texts;
-  if (source == "builtin") {
-    for (const TrustProfileText& one : BuiltinTrustProfiles())
-      texts.emplace_back(one.name, one.text);
-  } else {
-    auto read = ReadDirectory(source);
-    if (!read) return PassOn(read);
-    texts = *std::move(read);
-  }
+  auto texts = ReadTrustProfiles(source);
+  if (!texts) return PassOn(texts);
+  return ParseTrustProfiles(source, *texts, trust_store);
+}
+
+Result<std::vector<TrustProfilePtr>> ParseTrustProfiles(
+    const std::string& source, const TrustProfileTexts& texts,
+    const std::vector<CertificatePtr>& trust_store) {
   std::vector<TrustProfilePtr> profiles;
   for (const auto& [name, text] : texts) {
     auto options = ParseTrustProfile(name, text, trust_store);

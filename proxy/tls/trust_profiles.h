@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "proxy/base/result.h"
@@ -22,6 +23,14 @@ Result<TrustProfileOptions> ParseTrustProfile(std::string_view name, std::string
 // roots nothing can be proved.
 Result<std::vector<TrustProfilePtr>> LoadTrustProfiles(
     const std::string& source, const std::vector<CertificatePtr>& trust_store);
+
+// The same in two steps, for whoever has parsed these bytes before: name and text of each file, then
+// the profiles.
+using TrustProfileTexts = std::vector<std::pair<std::string, std::string>>;
+Result<TrustProfileTexts> ReadTrustProfiles(const std::string& source);
+Result<std::vector<TrustProfilePtr>> ParseTrustProfiles(
+    const std::string& source, const TrustProfileTexts& texts,
+    const std::vector<CertificatePtr>& trust_store);
 
 // What one kind of client says of what is served.
 struct ChainProof {

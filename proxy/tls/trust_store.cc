@@ -16,10 +16,13 @@ namespace {
 constexpr const char* kSystemStores[] = {"/etc/ssl/certs/ca-certificates.crt",
                                          "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"};
 
-void AddFile(const std::string& path, std::set<std::string>& seen,
-             std::vector<CertificatePtr>& roots) {
+std::string ReadWhole(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+void AddText(const std::string& text, std::set<std::string>& seen,
+             std::vector<CertificatePtr>& roots) {
   auto add = [&](std::string_view der) {
     auto certificate = Certificate::FromDer(der);
     if (certificate && seen.insert((*certificate)->sha256()).second)
@@ -40,7 +43,7 @@ void AddFile(const std::string& path, std::set<std::string>& seen,
 
 }  // namespace
 
-Result<std::vector<CertificatePtr>> LoadTrustStore(const std::string& source) {
+Result<std::vector<std::string>> ReadTrustStore(const std::string& source) {
   std::string path = source;
   if (source == "system") {
     path.clear();
@@ -49,23 +52,36 @@ Result<std::vector<CertificatePtr>> LoadTrustStore(const std::string& source) {
       if (path.empty() && std::filesystem::is_regular_file(candidate, error)) path = candidate;
     }
     // A machine without roots (a slim container): nothing is trusted, which the checks then say.
-    if (path.empty()) return std::vector<CertificatePtr>{};
+    if (path.empty()) return std::vector<std::string>{};
   }
-  std::vector<CertificatePtr> roots;
-  std::set<std::string> seen;
+  std::vector<std::string> texts;
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {
     for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
-      if (entry.is_regular_file(error)) AddFile(entry.path(), seen, roots);
+      if (entry.is_regular_file(error)) texts.push_back(ReadWhole(entry.path()));
     }
   } else if (std::filesystem::is_regular_file(path, error)) {
-    AddFile(path, seen, roots);
+    texts.push_back(ReadWhole(path));
   } else {
     return Fail(ErrorCode::kNotFound, "trust_store {}: no such file or directory", source);
   }
-  if (roots.empty())
+  return texts;
+}
+
+Result<std::vector<CertificatePtr>> ParseTrustStore(const std::string& source,
+                                                    const std::vector<std::string>& texts) {
+  std::vector<CertificatePtr> roots;
+  std::set<std::string> seen;
+  for (const std::string& text : texts) AddText(text, seen, roots);
+  if (roots.empty() && !(source == "system" && texts.empty()))
     return Fail(ErrorCode::kInvalid, "trust_store {}: no certificate in it", source);
   return roots;
+}
+
+Result<std::vector<CertificatePtr>> LoadTrustStore(const std::string& source) {
+  auto texts = ReadTrustStore(source);
+  if (!texts) return PassOn(texts);
+  return ParseTrustStore(source, *texts);
 }
 
 void AddTrust(void* ssl_context, const std::vector<CertificatePtr>& roots) {

@@ -385,6 +385,40 @@ TEST(CertManager, WarnsInTheWordsThatPeopleSearchFor) {
   EXPECT_EQ(level("cert_expires", "verylate.test"), LogLevel::kError);
 }
 
+// The bytes decide, not the path: what is the same is not parsed again, what is not is.
+TEST(CertManager, AReloadTakesOtherRootsOfTheSameFile) {
+  CertificateSites sites;
+  const std::string roots = sites.dir / "roots.pem";
+  sites.WriteLineage(sites.dir / "a", sites.Leaf({"a.test"}));
+  sites.AddSite({"a.test"}, {sites.dir / "a"});
+  const auto is_trusted = [&] {
+    const auto clients = sites.StatusOf("a.test").clients;
+    return !clients.empty() && std::all_of(clients.begin(), clients.end(), [](const auto& client) {
+      return client.is_accepted;
+    });
+  };
+  ReplaceFile(roots, TestCa("Others").root().pem());
+  sites.Start();
+  EXPECT_FALSE(is_trusted());
+
+  ReplaceFile(roots, sites.ca.root().pem());
+  sites.manager->ReadAgain(false);
+  EXPECT_TRUE(is_trusted());
+  sites.manager->ReadAgain(false);
+  EXPECT_TRUE(is_trusted());
+
+  // What cannot be read is told each time, and what was known stays.
+  fs::remove(roots);
+  sites.manager->ReadAgain(false);
+  sites.manager->ReadAgain(false);
+  EXPECT_TRUE(is_trusted());
+  EXPECT_EQ(sites.Logged("trust_store"), 2u);
+
+  ReplaceFile(roots, TestCa("Others").root().pem());
+  sites.manager->ReadAgain(false);
+  EXPECT_FALSE(is_trusted());
+}
+
 TEST(CertManager, AReloadKeepsWhatStaysAndDropsTheRest) {
   CertificateSites sites;
   Issued a = sites.Leaf({"a.test"}), b = sites.Leaf({"b.test"}), c = sites.Leaf({"c.test"});
