@@ -352,6 +352,7 @@ void Supervisor::BeginToServe() {
   if (state_ != State::kStarting) return;
   state_ = State::kServing;
   workers_->ApplySnapshot(snapshot_, std::exchange(waiting_sockets_, {}), HandOverTimes());
+  workers_->Await();
   module_files_->Apply(snapshot_);
   std::vector<ListenerStatus> listeners = sockets_.Addresses(*snapshot_);
   std::string addresses;
@@ -453,6 +454,8 @@ Errors Supervisor::TakeOver(server::SnapshotPtr snapshot, bool force) {
   module_files_->Apply(snapshot_);
   auto listening = admin_->Listen(now.admin.listen);
   if (!listening) LOG_ERROR("admin_off", "error=\"{}\"", listening.error().detail);
+  // Once, for the snapshot and for the certificates that were read.
+  workers_->Await();
   return {};
 }
 

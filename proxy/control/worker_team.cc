@@ -66,7 +66,7 @@ void WorkerTeam::ApplyCertStore(tls::CertStorePtr store,
 }
 
 void WorkerTeam::ApplySnapshot(const server::SnapshotPtr& snapshot, Sockets sockets,
-                               const server::DrainTimes& surplus, Millis longest) {
+                               const server::DrainTimes& surplus) {
   holds_store_ = false;
   const size_t before = size_, now = sockets.size();
   if (now > before) {
@@ -79,18 +79,19 @@ void WorkerTeam::ApplySnapshot(const server::SnapshotPtr& snapshot, Sockets sock
   if (now != before)
     LOG_INFO("workers_changed", "before={} now={} leaving={}", before, now, leaving());
   sockets.resize(workers_.size());
-  auto takings = std::make_shared<Takings>(workers_.size());
-  for (size_t i = 0; i < workers_.size(); ++i) {
-    // The store's sites are the snapshot's: a worker takes both in one turn.
-    server::Worker* worker = workers_[i].get();
-    worker->ApplySnapshot(snapshot, std::move(sockets[i]), store_, revoked_);
-    // It only posted: this comes after it.
-    worker->loop().Post([takings] { takings->Take(); });
-  }
+  // The store's sites are the snapshot's: a worker takes both in one turn.
+  for (size_t i = 0; i < workers_.size(); ++i)
+    workers_[i]->ApplySnapshot(snapshot, std::move(sockets[i]), store_, revoked_);
   for (size_t i = now; i < before; ++i) {
     server::Worker* worker = workers_[i].get();
     worker->Drain(surplus, [this, worker] { loop_.Post([this, worker] { Remove(worker); }); });
   }
+}
+
+void WorkerTeam::Await(Millis longest) {
+  auto takings = std::make_shared<Takings>(workers_.size());
+  // What they were told was posted: this comes after it.
+  for (auto& worker : workers_) worker->loop().Post([takings] { takings->Take(); });
   if (size_t missing = takings->Wait(longest); missing > 0)
     LOG_WARN("worker_late", "answered={} workers={}", workers_.size() - missing, workers_.size());
 }

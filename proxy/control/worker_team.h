@@ -37,10 +37,12 @@ class WorkerTeam {
   // From now on ApplyCertStore only remembers: the next snapshot brings what belongs to it.
   void HoldCertStore() { holds_store_ = true; }
   // As many workers as there are entries in `sockets`, which are new ones; `surplus` is for those
-  // that are too many. Returns when all of them have taken it, so that whoever reloads and then asks
-  // is answered by what he wrote; one that is late for `longest` is told in the log and not waited for.
+  // that are too many.
   void ApplySnapshot(const server::SnapshotPtr& snapshot, Sockets sockets,
-                     const server::DrainTimes& surplus, Millis longest = Millis(1000));
+                     const server::DrainTimes& surplus);
+  // Returns when all of them have taken what they were told, so that whoever reloads and then asks is
+  // answered by what he wrote; one that is late for `longest` is told in the log and not waited for.
+  void Await(Millis longest = Millis(1000));
 
   // Whether all have answered since it was asked last.
   bool AreAlive();

@@ -32,7 +32,8 @@ class WorkerTeamTest : public ::testing::Test {
   }
 
   void Change(size_t workers, Millis longest = kLongest) {
-    team_.ApplySnapshot(MakeSnapshot(), WorkerTeam::Sockets(workers), kLong, longest);
+    team_.ApplySnapshot(MakeSnapshot(), WorkerTeam::Sockets(workers), kLong);
+    team_.Await(longest);
   }
 
   event::EventLoop loop_;
@@ -64,7 +65,8 @@ TEST_F(WorkerTeamTest, ASnapshotIsInForceInAllWorkersWhenItWasApplied) {
   for (int i = 0; i < 20; ++i) {
     server::SnapshotPtr snapshot = MakeSnapshot();
     std::weak_ptr<const server::Snapshot> now = snapshot;
-    team_.ApplySnapshot(std::move(snapshot), WorkerTeam::Sockets(3), kLong, kLongest);
+    team_.ApplySnapshot(std::move(snapshot), WorkerTeam::Sockets(3), kLong);
+    team_.Await(kLongest);
     // No worker goes by the one before, so nobody has it.
     EXPECT_TRUE(before.expired()) << "after " << i << " others";
     before = now;
@@ -80,7 +82,8 @@ TEST_F(WorkerTeamTest, AWorkerThatIsLateHoldsUpNoReload) {
     server::SnapshotPtr held(real.get(), [real, go = go_on.get_future().share()](const auto*) {
       go.wait();
     });
-    team_.ApplySnapshot(std::move(held), WorkerTeam::Sockets(2), kLong, kLongest);
+    team_.ApplySnapshot(std::move(held), WorkerTeam::Sockets(2), kLong);
+    team_.Await(kLongest);
   }
   testing::LogLines log;
   Change(2, Millis(1));
@@ -121,7 +124,7 @@ TEST_F(WorkerTeamTest, AStoreThatIsPublishedRightAfterASnapshotIsNotLost) {
     earlier.emplace_back(before);
     team_.HoldCertStore();
     team_.ApplyCertStore(std::move(before), nullptr);
-    Change(1);
+    team_.ApplySnapshot(MakeSnapshot(), WorkerTeam::Sockets(1), kLong);
     team_.ApplyCertStore(std::move(after), nullptr);
     // Each worker has the last one in the end, and nobody any other.
     EXPECT_TRUE(Eventually(loop_, [&] {
