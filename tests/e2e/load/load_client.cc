@@ -86,6 +86,18 @@ struct SslFree {
   void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
 };
 
+// A call on a socket with a time limit is never started again by the kernel, whatever interrupts
+// it: a signal, a debugger, a frozen container. That is nobody's failure.
+template <class Call>
+auto Again(Call call) {
+  while (true) {
+    ERR_clear_error();
+    errno = 0;
+    const auto result = call();
+    if (result > 0 || errno != EINTR) return result;
+  }
+}
+
 std::string LastTlsError() {
   unsigned long code = ERR_peek_error();
   char text[256] = "closed by the peer";
@@ -121,7 +133,7 @@ class Connection {
       return Fail(std::string("bind: ") + std::strerror(errno));
     }
     sockaddr_in to = At(INADDR_LOOPBACK, options_.port);
-    if (::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) {
+    if (::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0 && !IsConnectedYet()) {
       return Fail(std::string("connect: ") + std::strerror(errno));
     }
     return options_.is_plain || Handshake();
@@ -168,6 +180,16 @@ class Connection {
   const std::string& error() const { return error_; }
 
  private:
+  // An interrupted connect() goes on by itself.
+  bool IsConnectedYet() {
+    if (errno != EINTR) return false;
+    pollfd one{fd_, POLLOUT, 0};
+    Again([&] { return ::poll(&one, 1, 60'000); });
+    socklen_t size = sizeof errno;
+    return ::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &errno, &size) == 0 && errno == 0 &&
+           (one.revents & POLLOUT) != 0;
+  }
+
   static sockaddr_in At(uint32_t host, int port) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -181,8 +203,8 @@ class Connection {
     SSL_set_fd(ssl_.get(), fd_);
     SSL_set_tlsext_host_name(ssl_.get(), options_.name.c_str());
     SSL_set1_host(ssl_.get(), options_.name.c_str());
-    ERR_clear_error();
-    if (SSL_connect(ssl_.get()) != 1) return Fail("handshake: " + LastTlsError());
+    if (Again([&] { return SSL_connect(ssl_.get()); }) != 1)
+      return Fail("handshake: " + LastTlsError());
     std::unique_ptr<X509, void (*)(X509*)> leaf(SSL_get1_peer_certificate(ssl_.get()), X509_free);
     std::unique_ptr<BIGNUM, void (*)(BIGNUM*)> number(
         ASN1_INTEGER_to_BN(X509_get0_serialNumber(leaf.get()), nullptr), BN_free);
@@ -193,19 +215,19 @@ class Connection {
   }
 
   bool Write(const std::string& bytes) {
-    ERR_clear_error();
-    ssize_t n = ssl_ ? SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()))
-                     : ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    ssize_t n = Again([&]() -> ssize_t {
+      return ssl_ ? SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()))
+                  : ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    });
     if (n == static_cast<ssize_t>(bytes.size())) return true;
     return Fail("write: " + (ssl_ ? LastTlsError() : std::string(std::strerror(errno))));
   }
 
   bool ReadMore(const char* where) {
     char bytes[16384];
-    ERR_clear_error();
-    errno = 0;
-    ssize_t n =
-        ssl_ ? SSL_read(ssl_.get(), bytes, sizeof bytes) : ::recv(fd_, bytes, sizeof bytes, 0);
+    ssize_t n = Again([&]() -> ssize_t {
+      return ssl_ ? SSL_read(ssl_.get(), bytes, sizeof bytes) : ::recv(fd_, bytes, sizeof bytes, 0);
+    });
     if (n > 0) {
       input_.append(bytes, static_cast<size_t>(n));
       return true;
