@@ -268,6 +268,7 @@ class OcspResponder:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 256
             allow_reuse_address = True
 
         self._stopped.clear()

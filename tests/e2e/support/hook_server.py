@@ -56,6 +56,7 @@ class HookServer:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 256
 
             def handle_error(self, request, client_address):
                 pass  # a handshake that failed has been counted; a client that gave up is what is tested
