@@ -55,6 +55,8 @@ void TuneAllocator() {
   mallopt(M_TOP_PAD, 256 * 1024);
 }
 
+void GiveBackFreed() { malloc_trim(0); }
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 
 void* TakeBlock(size_t bytes) { return std::malloc(bytes); }

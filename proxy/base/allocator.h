@@ -28,5 +28,7 @@ void KeepAtMost(size_t bytes);
 // Once in a while, by a thread that may keep more than 256 KiB: what it has not needed since the last time goes back
 // to the C library, down to those. A thread that only frees what others took would hold it for good.
 void TrimBlocks();
+// After work that took much more than usual: whatever is free goes back to the kernel. Takes milliseconds.
+void GiveBackFreed();
 
 }  // namespace genkan

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "proxy/base/allocator.h"
 #include "proxy/base/log.h"
 #include "proxy/base/text.h"
 #include "proxy/control/challenges_json.h"
@@ -123,6 +124,14 @@ bool IsAdminHost(std::string_view authority, const net::Address& local) {
 }
 
 ServiceResponse Admin::Answer(const ServiceRequest& request) {
+  ServiceResponse response = Respond(request);
+  // Of thousands of certificates: what it took to write this is several times as much.
+  constexpr size_t kLarge = 1024 * 1024;
+  if (response.body.size() > kLarge) GiveBackFreed();
+  return response;
+}
+
+ServiceResponse Admin::Respond(const ServiceRequest& request) {
   bool is_socket = request.local.is_unix();
   if (!is_socket && !IsAdminHost(request.head.authority, request.local))
     return Plain(421, "the admin answers to its own address and to localhost only");
@@ -163,7 +172,9 @@ ServiceResponse Admin::Answer(const ServiceRequest& request) {
     response.body = StatusPage(target_.Status());
     return response;
   }
-  return Plain(404, "here are: / /status.json /metrics /events /challenges.json, POST /reload /refresh /stop");
+  return Plain(
+      404,
+      "here are: / /status.json /metrics /events /challenges.json, POST /reload /refresh /stop");
 }
 
 ServiceResponse Admin::Post(std::string_view path, std::string_view query) {

@@ -57,6 +57,7 @@ class Admin {
   void Leave();
 
   ServiceResponse Answer(const ServiceRequest& request);
+  ServiceResponse Respond(const ServiceRequest& request);
 
  private:
   ServiceResponse Post(std::string_view path, std::string_view query);

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <string_view>
+#include <utility>
 
 namespace genkan::control {
 namespace {
@@ -67,6 +69,36 @@ Json CertificateJson(const CertificateStatus& certificate, WallTime now) {
                                {"reason", client.reason}});
   }
   return json;
+}
+
+// As nlohmann writes it. Names of files and certificates may hold any bytes.
+std::string Dump(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+// `object`, a dump of one, opened at its end for more.
+void AppendOpen(std::string& text, std::string_view object) {
+  text += object.substr(0, object.size() - 2);  // "\n}"
+}
+
+// With each line further in; strings have no line ends of their own.
+void AppendInner(std::string& text, std::string_view dump, std::string_view indent) {
+  for (size_t at = 0; at < dump.size();) {
+    const size_t end = std::min(dump.find('\n', at), dump.size() - 1) + 1;
+    text.append(indent).append(dump.substr(at, end - at));
+    at = end;
+  }
+}
+
+// One at a time: all of them as a tree are tens of MB where there are thousands.
+void AppendCertificates(std::string& text, const RunStatus& status) {
+  text += ",\n  \"certificates\": [";
+  bool is_first = true;
+  for (const CertificateStatus& certificate : status.certificates) {
+    text += std::exchange(is_first, false) ? "\n" : ",\n";
+    AppendInner(text, Dump(CertificateJson(certificate, status.now)), "    ");
+  }
+  text += is_first ? "]" : "\n  ]";
 }
 
 Json UpstreamJson(const UpstreamStatus& upstream) {
@@ -195,15 +227,16 @@ std::string StatusJson(const RunStatus& status) {
   for (const ListenerStatus& listener : status.listeners)
     json["listeners"].push_back({{"address", listener.address}, {"tls", listener.tls}});
   json["certificate_reads"] = status.certificate_reads;
-  json["certificates"] = Json::array();
-  for (const CertificateStatus& certificate : status.certificates)
-    json["certificates"].push_back(CertificateJson(certificate, status.now));
-  json["upstreams"] = Json::array();
+  std::string text;
+  AppendOpen(text, Dump(json));
+  AppendCertificates(text, status);
+  Json rest;
+  rest["upstreams"] = Json::array();
   for (const UpstreamStatus& upstream : status.upstreams)
-    json["upstreams"].push_back(UpstreamJson(upstream));
-  json["traffic"] = TrafficJson(status.traffic);
-  // Names of files and certificates may hold any bytes.
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+    rest["upstreams"].push_back(UpstreamJson(upstream));
+  rest["traffic"] = TrafficJson(status.traffic);
+  text += ",";
+  return text + Dump(rest).substr(1) + "\n";
 }
 
 int64_t DaysLeft(WallTime now, WallTime until) {
