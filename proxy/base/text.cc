@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <numeric>
 
 #include "proxy/base/percent.h"
@@ -59,6 +60,15 @@ constexpr std::string_view kBase64 =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::string_view kBase64Url =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+constexpr uint8_t kNoValue = 0xff;
+constexpr std::array<uint8_t, 256> kBase64Values = [] {
+  std::array<uint8_t, 256> values{};
+  values.fill(kNoValue);
+  for (size_t i = 0; i < kBase64.size(); ++i)
+    values[static_cast<uint8_t>(kBase64[i])] = static_cast<uint8_t>(i);
+  return values;
+}();
 
 std::string EncodeBase64(std::span<const unsigned char> bytes, std::string_view alphabet,
                          bool has_padding) {
@@ -119,18 +129,18 @@ std::optional<std::string> Base64Decode(std::string_view text) {
     text.remove_suffix(1);
     ++padding;
   }
-  std::string bytes;
-  bytes.reserve(text.size() * 3 / 4);
+  std::string bytes(text.size() * 3 / 4, '\0');
+  char* out = bytes.data();
   uint32_t group = 0;
   int bits = 0;
   for (char c : text) {
-    size_t value = kBase64.find(c);
-    if (value == std::string_view::npos) return std::nullopt;
-    group = group << 6 | static_cast<uint32_t>(value);
+    const uint8_t value = kBase64Values[static_cast<uint8_t>(c)];
+    if (value == kNoValue) return std::nullopt;
+    group = group << 6 | value;
     bits += 6;
     if (bits >= 8) {
       bits -= 8;
-      bytes += static_cast<char>(group >> bits & 0xff);
+      *out++ = static_cast<char>(group >> bits & 0xff);
     }
   }
   // The bits that padding leaves over must be zero, or one value would have several spellings.
@@ -184,8 +194,7 @@ std::string_view NearestWord(std::string_view word, std::span<const std::string_
       size_t diagonal = row[0];
       row[0] = i;
       for (size_t j = 1; j <= candidate.size(); ++j) {
-        size_t substituted =
-            diagonal + (ToLower(word[i - 1]) == ToLower(candidate[j - 1]) ? 0 : 1);
+        size_t substituted = diagonal + (ToLower(word[i - 1]) == ToLower(candidate[j - 1]) ? 0 : 1);
         diagonal = row[j];
         row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
       }

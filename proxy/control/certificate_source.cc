@@ -1,5 +1,6 @@
 #include "proxy/control/certificate_source.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <sys/stat.h>
@@ -9,7 +10,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
+#include <memory>
 #include <set>
 #include <tuple>
 
@@ -81,16 +82,20 @@ class DirectFileAccess final : public FileAccess {
   }
 
   Result<std::vector<std::string>> List(const std::string& directory) override {
-    std::error_code error;
-    std::filesystem::directory_iterator at(directory, error);
-    if (error) return FailWith(directory, error.value());
+    const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir(directory.c_str()), &closedir);
+    if (folder == nullptr) return FailWith(directory, errno);
     std::vector<std::string> paths;
-    while (at != std::filesystem::directory_iterator()) {
-      std::error_code unknown;
-      // What we may not look at stays in the list: reading it then says why.
-      if (at->is_regular_file(unknown) || unknown) paths.push_back(at->path().string());
-      at.increment(error);
-      if (error) break;
+    const std::string prefix = directory.ends_with('/') ? directory : directory + "/";
+    while (const dirent* entry = readdir(folder.get())) {
+      const std::string_view name = entry->d_name;
+      if (name == "." || name == ".." || entry->d_type == DT_DIR) continue;
+      struct stat info {};
+      // What we may not look at, and a symlink to nothing, stays in the list: reading it then says
+      // why.
+      if (entry->d_type != DT_REG && fstatat(dirfd(folder.get()), entry->d_name, &info, 0) == 0 &&
+          !S_ISREG(info.st_mode))
+        continue;
+      paths.push_back(prefix + entry->d_name);
     }
     std::sort(paths.begin(), paths.end());
     return paths;
@@ -550,12 +555,12 @@ std::vector<std::string> WatchPathsOf(const config::CertificateSource& source, F
   }
   std::string path = WithoutSlash(source.path);
   if (!IsGlob(source)) {
-    if (files.List(path)) {
+    // Without the look of a file it is a directory, or nothing yet, whose own directory may be
+    // anything.
+    if (!LooksLikeCertificateFile(path) || files.List(path)) {
       Add(paths, path);
-    } else if (LooksLikeCertificateFile(path)) {
-      AddWithDirectory(paths, path);
     } else {
-      Add(paths, path);  // nothing there yet: its directory may be anything
+      AddWithDirectory(paths, path);
     }
     return paths;
   }

@@ -96,11 +96,13 @@ void ScanPem(std::string_view text, const std::function<void(const PemBlock&)>& 
 }
 
 bool DecodePemBody(std::string_view base64, std::string& der) {
-  std::string packed;
-  packed.reserve(base64.size());
+  std::string packed(base64.size(), '\0');
+  size_t size = 0;
   for (const char c : base64) {
-    if (!IsBlank(c)) packed += c;
+    packed[size] = c;
+    size += IsBlank(c) ? 0 : 1;
   }
+  packed.resize(size);
   while (packed.size() % 4 != 0) packed += '=';
   auto decoded = Base64Decode(packed);
   OPENSSL_cleanse(packed.data(), packed.size());  // it may be a private key
