@@ -111,25 +111,6 @@ std::string ShaOf(const tls::BundlePtr& bundle) {
   return bundle ? bundle->leaf().sha256_hex() : std::string();
 }
 
-CertificateView ViewOf(const CertEntry& entry, const tls::BundlePtr& bundle,
-                       const tls::CertificatePtr& issuer) {
-  const tls::Certificate& leaf = bundle->leaf();
-  CertificateView view;
-  view.name = entry.name;
-  view.site = entry.site;
-  view.sha256_hex = leaf.sha256_hex();
-  view.leaf_der = leaf.der();
-  if (issuer) view.issuer_der = issuer->der();
-  view.serial_hex = leaf.serial_hex();
-  view.not_before = leaf.not_before();
-  view.not_after = leaf.not_after();
-  view.names = leaf.names();
-  view.ocsp_urls = leaf.ocsp_urls();
-  view.crl_urls = leaf.crl_urls();
-  view.has_must_staple = leaf.has_must_staple();
-  return view;
-}
-
 SwapSide SideOf(const tls::BundlePtr& bundle, const tls::Chain& chain, const LeafState& state) {
   SwapSide side;
   if (!bundle) return side;

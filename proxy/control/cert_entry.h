@@ -110,8 +110,6 @@ struct FindingFrame {
 };
 
 std::string ShaOf(const tls::BundlePtr& bundle);  // hex, of the leaf; "" of null
-CertificateView ViewOf(const CertEntry& entry, const tls::BundlePtr& bundle,
-                       const tls::CertificatePtr& issuer);
 SwapSide SideOf(const tls::BundlePtr& bundle, const tls::Chain& chain, const LeafState& state);
 
 std::vector<CertFinding> FindingsOf(const CertEntry& entry, const CertLeaves& leaves,

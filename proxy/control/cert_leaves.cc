@@ -94,9 +94,8 @@ class CertLeaves::Env final : public CertificateEnv {
     if (leaf == nullptr) return;
     std::shared_ptr<const tls::Staple> staple;
     if (!response.empty()) {
-      auto pair = Parse(leaf->view);
-      if (!pair) return;
-      auto answer = tls::VerifyOcsp(response, *pair->leaf, *pair->issuer, now());
+      if (!leaf->issuer) return;
+      auto answer = tls::VerifyOcsp(response, *leaf->leaf, *leaf->issuer, now());
       if (!answer || answer->state != tls::OcspState::kGood) {
         LOG_WARN("staple_refused", "certificate={} error=\"{}\"", certificate.name,
                  answer ? std::string("not good") : answer.error().detail);
@@ -178,7 +177,7 @@ struct CertLeaves::Slot {
 void CertLeaves::Env::OnTimer(const std::string& sha256_hex) {
   if (Leaf* leaf = leaves_.Find(sha256_hex)) {
     // A copy: the hook may end in the leaf's going.
-    CertificateView view = leaf->view;
+    const CertificateView view = leaf->View();
     leaves_.slots_.at(watcher_)->watcher->OnTimer(*this, view);
   }
 }
@@ -200,7 +199,7 @@ CertLeaves::Leaf* CertLeaves::Find(std::string_view sha256_hex) {
 void CertLeaves::Tell(Slot& slot, Leaf& leaf) {
   leaf.unreleased.insert(slot.index);
   std::weak_ptr<bool> alive = alive_;
-  CertificateView view = leaf.view;
+  const CertificateView view = leaf.View();
   slot.watcher->OnBundle(slot.env, view, [this, alive, index = slot.index, sha = view.sha256_hex] {
     if (alive.lock()) Release(index, sha);
   });
@@ -230,14 +229,35 @@ void CertLeaves::RemoveWatcher(size_t number) {
   options_.on_change({});
 }
 
-void CertLeaves::Watch(CertificateView view) {
-  auto [found, is_new] = leaves_.try_emplace(view.sha256_hex);
+CertificateView CertLeaves::Leaf::View() const {
+  CertificateView view;
+  view.name = name;
+  view.site = site;
+  view.sha256_hex = leaf->sha256_hex();
+  view.leaf_der = leaf->der();
+  if (issuer) view.issuer_der = issuer->der();
+  view.serial_hex = leaf->serial_hex();
+  view.not_before = leaf->not_before();
+  view.not_after = leaf->not_after();
+  view.names = leaf->names();
+  view.ocsp_urls = leaf->ocsp_urls();
+  view.crl_urls = leaf->crl_urls();
+  view.has_must_staple = leaf->has_must_staple();
+  return view;
+}
+
+void CertLeaves::Watch(std::string name, std::string site, tls::CertificatePtr leaf,
+                       tls::CertificatePtr issuer) {
+  auto [found, is_new] = leaves_.try_emplace(leaf->sha256_hex());
   if (!is_new) {
     // The issuer may have come with the second one.
-    if (found->second.view.issuer_der.empty()) found->second.view.issuer_der = view.issuer_der;
+    if (!found->second.issuer) found->second.issuer = std::move(issuer);
     return;
   }
-  found->second.view = std::move(view);
+  found->second.name = std::move(name);
+  found->second.site = std::move(site);
+  found->second.leaf = std::move(leaf);
+  found->second.issuer = std::move(issuer);
   for (auto& [number, slot] : slots_) Tell(*slot, found->second);
 }
 
@@ -248,7 +268,7 @@ void CertLeaves::Drop(const std::string& sha256_hex) {
 
 void CertLeaves::Refresh() {
   for (auto& [sha, leaf] : leaves_) {
-    for (auto& [number, slot] : slots_) slot->watcher->OnRefresh(slot->env, leaf.view);
+    for (auto& [number, slot] : slots_) slot->watcher->OnRefresh(slot->env, leaf.View());
   }
 }
 
@@ -261,7 +281,7 @@ size_t CertLeaves::SweepState(WallTime before) {
   }
   std::set<std::string> urls;
   for (const auto& [sha, leaf] : leaves_)
-    urls.insert(leaf.view.crl_urls.begin(), leaf.view.crl_urls.end());
+    urls.insert(leaf.leaf->crl_urls().begin(), leaf.leaf->crl_urls().end());
   const auto lists = crls_.Keep(urls);
   return removed + options_.state.Sweep(
                        "crl", [&](std::string_view hash) { return lists.contains(hash); }, before);

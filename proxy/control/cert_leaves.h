@@ -59,8 +59,9 @@ class CertLeaves {
   // a hook of a watcher.
   void RemoveWatcher(size_t number);
   // Begins to watch; nothing where the leaf is watched already. A staple from the disk is attached
-  // before this returns.
-  void Watch(CertificateView view);
+  // before this returns. `issuer` may be null.
+  void Watch(std::string name, std::string site, tls::CertificatePtr leaf,
+             tls::CertificatePtr issuer);
   // Nobody has it any more.
   void Drop(const std::string& sha256_hex);
   void Refresh();
@@ -78,8 +79,11 @@ class CertLeaves {
  private:
   class Env;
   struct Slot;
+  // What its view is made of: of thousands, the views themselves would be another copy of everything.
   struct Leaf {
-    CertificateView view;
+    std::string name, site;
+    tls::CertificatePtr leaf, issuer;
+    CertificateView View() const;
     std::set<size_t> unreleased;  // watchers that still hold it back
     std::shared_ptr<const tls::Staple> staple;
     size_t stapled_by = 0;

@@ -334,9 +334,8 @@ void CertSwapper::PutInService(CertEntry& entry, FoundCertificate found,
 }
 
 void CertSwapper::Watch(const CertEntry& entry, const FoundCertificate& found) {
-  CertificateView view = ViewOf(entry, found.bundle, found.issuer);
-  options_.index.Note(view.sha256_hex);
-  options_.leaves.Watch(std::move(view));
+  options_.index.Note(ShaOf(found.bundle));
+  options_.leaves.Watch(entry.name, entry.site, found.bundle->leaf_ptr(), found.issuer);
 }
 
 void CertSwapper::DropPending(CertEntry& entry) {

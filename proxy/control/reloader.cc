@@ -44,9 +44,12 @@ config::OrErrors<Loaded> LoadSnapshot(config::Checked checked, const server::Sna
     }
     return FindBuiltinModule(name);
   };
-  auto config = std::make_shared<const config::Config>(std::move(checked.config));
-  auto snapshot = server::BuildSnapshot(std::move(config), find_module, before);
+  auto config = std::make_shared<config::Config>(std::move(checked.config));
+  auto snapshot = server::BuildSnapshot(config, find_module, before);
   if (!snapshot) return tl::unexpected<std::vector<std::string>>(snapshot.error());
+  // The snapshot has its own sites, and nobody asks for positions any more: MBs of thousands.
+  config->sites = {};
+  config->origins = {};
   return Loaded{*std::move(snapshot), std::move(checked.warnings)};
 }
 

@@ -61,7 +61,7 @@ class Publisher : public ::testing::Test {
   }
   void RevokeAll() {
     for (const auto& entry : sources_[0]->entries)
-      leaves_->Watch(ViewOf(*entry, entry->in_service, entry->issuer));
+      leaves_->Watch(entry->name, entry->site, entry->in_service->leaf_ptr(), entry->issuer);
   }
   bool AreBarred(std::vector<std::string> leaves) const {
     std::sort(leaves.begin(), leaves.end());
