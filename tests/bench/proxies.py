@@ -449,7 +449,7 @@ class Sink:
         folder.mkdir(parents=True)
         log = folder / "log"
         self.process = Process([load, "sink"], 1, log)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not log.read_text().endswith("\n"):
             if time.monotonic() > deadline:
                 raise RuntimeError("the sink does not start")

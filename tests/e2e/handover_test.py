@@ -91,7 +91,8 @@ def test_tickets_outlive_reloads_swaps_and_hand_overs(ca, folder, lineage, versi
         # A leaf that is forced out: the sessions of this one do not come back.
         resumes = Session(genkan, ca, folder, version).resumes
         assert resumes()
-        lineage.renew(ca.issue("a.test", days=60))
+        # An older one, which is not taken before it is forced, however late that comes.
+        lineage.renew(ca.issue("a.test", starts=-30, days=60))
         assert genkan.reload("--force").returncode == 0
         eventually(lambda: not resumes(), longest=60, what="a full handshake")
         # The next process knows that as well.
