@@ -5,6 +5,7 @@
 
 #include "proxy/base/text.h"
 #include "proxy/tls/hello_fields.h"
+#include "proxy/tls/wire_reader.h"
 
 namespace genkan::tls {
 namespace {
@@ -15,38 +16,7 @@ constexpr size_t kRecordHeader = 5;
 constexpr unsigned kHandshakeRecord = 22;
 constexpr unsigned kClientHelloMessage = 1;
 
-// Takes lengths and bytes from the front of a text; once something is missing it stays failed.
-class Reader {
- public:
-  explicit Reader(std::string_view bytes) : left_(bytes) {}
-
-  unsigned Int(size_t width) {
-    std::string_view bytes = Bytes(width);
-    unsigned value = 0;
-    for (char c : bytes) value = value << 8 | static_cast<unsigned char>(c);
-    return value;
-  }
-  std::string_view Bytes(size_t count) {
-    if (count > left_.size()) {
-      has_failed_ = true;
-      left_ = {};
-      return {};
-    }
-    std::string_view bytes = left_.substr(0, count);
-    left_.remove_prefix(count);
-    return bytes;
-  }
-  // A vector with its length in `width` bytes in front.
-  std::string_view Vector(size_t width) { return Bytes(Int(width)); }
-  bool is_empty() const { return left_.empty(); }
-  bool has_failed() const { return has_failed_; }
-  // Everything was taken, and nothing was missing.
-  bool is_done() const { return left_.empty() && !has_failed_; }
-
- private:
-  std::string_view left_;
-  bool has_failed_ = false;
-};
+using Reader = WireReader;
 
 tl::unexpected<Error> Broken(std::string_view what) {
   return Fail(ErrorCode::kInvalid, "ClientHello: {}", what);

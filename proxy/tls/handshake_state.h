@@ -2,6 +2,8 @@
 // SSL_get_app_data. Worker's thread; owned by the TlsStream.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "proxy/tls/server_context.h"
@@ -11,9 +13,12 @@ namespace genkan::tls {
 struct HandshakeState {
   HandshakeDelegate* delegate = nullptr;  // server side only
   ClientHello hello;
+  std::optional<HandshakeChoice> choice;  // made before libssl began: it is not made twice
   BundlePtr bundle;
   bool has_sent_staple = false;
   bool takes_over_records = false;  // the stream does, when TLS 1.3 is shaken and its secrets are known
+  std::string session_context;  // of a resumption without libssl, with the leaf that its session began under
+  std::string leaf;
   bool owes_tickets = false;        // then it is ours to write them, and not libssl's
   std::string_view alert;   // static text of the last fatal alert, sent or received
   std::string_view reason;  // static text; why a callback of ours refused

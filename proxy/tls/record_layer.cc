@@ -286,6 +286,17 @@ RecordLayer::Opened RecordLayer::OpenSmall(Buffer& in, size_t length, Buffer& in
   return {State::kOk, std::min(bytes, limit)};
 }
 
+RecordLayer::State RecordLayer::OpenOne(Buffer& in, uint8_t& type, std::string& content) {
+  thread_local std::array<char, kMostCiphertext> aside;
+  const size_t length = NextLength(in);
+  if (has_failed_) return State::kFailed;
+  if (length == 0) return State::kNeedMore;
+  size_t bytes = 0;
+  if (!OpenRecord(in, length, aside.data(), bytes, type)) return State::kFailed;
+  content.append(aside.data(), bytes);
+  return State::kOk;
+}
+
 // Several large ones into one block.
 RecordLayer::Opened RecordLayer::OpenBulk(Buffer& in, size_t length, Buffer& into, size_t limit) {
   std::span<char> room = into.Reserve(std::min(limit, kBlock));

@@ -46,6 +46,9 @@ class RecordLayer {
   // Opens records at the front of `in` and appends what they hold to `into`, at most `limit` bytes.
   // Bytes that were opened come with kNeedMore, kEnd and kFailed too.
   Opened Open(Buffer& in, Buffer& into, size_t limit);
+  // One record at the front of `in`, whatever it holds, for a handshake that goes on under these keys.
+  // kOk: `type` and `content` (appended) are its. kNeedMore and kFailed as above.
+  State OpenOne(Buffer& in, uint8_t& type, std::string& content);
   // More would come without another byte of the peer's.
   bool has_pending() const { return !pending_.empty(); }
 

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <ctime>
 #include <optional>
+#include <utility>
 
 #include "proxy/base/check.h"
 #include "proxy/base/text.h"
@@ -16,7 +17,10 @@
 #include "proxy/tls/handshake_state.h"
 #include "proxy/tls/hello_fields.h"
 #include "proxy/tls/provider/provider.h"
+#include "proxy/tls/psk_hello.h"
+#include "proxy/tls/resumption.h"
 #include "proxy/tls/session_ticket.h"
+#include "proxy/tls/tls_stream.h"
 
 namespace genkan::tls {
 namespace {
@@ -106,6 +110,38 @@ std::string WireProtocols(const std::vector<std::string>& names) {
   return wire;
 }
 
+// The first of ours that is offered, both as on the wire; "" = none. A view into either.
+std::string_view SelectProtocol(std::string_view ours, std::string_view offered) {
+  unsigned char* selected = nullptr;
+  unsigned char length = 0;
+  if (ours.empty() ||
+      SSL_select_next_proto(&selected, &length, AsBytes(ours).data(),
+                            static_cast<unsigned>(ours.size()), AsBytes(offered).data(),
+                            static_cast<unsigned>(offered.size())) != OPENSSL_NPN_NEGOTIATED)
+    return {};
+  return AsText({selected, length});
+}
+
+std::string_view NameOfSuite(uint16_t suite) {
+  switch (suite) {
+    case 0x1301: return "TLS_AES_128_GCM_SHA256";
+    case 0x1302: return "TLS_AES_256_GCM_SHA384";
+    default: return "TLS_CHACHA20_POLY1305_SHA256";
+  }
+}
+
+provider::Sha2 DigestOf(uint16_t suite) {
+  return suite == 0x1302 ? provider::Sha2::kSha384 : provider::Sha2::kSha256;
+}
+
+// The hash of a session's suite is what binds it to a suite (RFC 8446 4.2.11), and its time is libssl's.
+bool IsUsable(const TicketSession& session, uint16_t suite) {
+  const int64_t now = std::time(nullptr);
+  return session.suite >= 0x1301 && session.suite <= 0x1303 &&
+         DigestOf(session.suite) == DigestOf(suite) && session.leaf.size() == 32 &&
+         session.made <= now && now - session.made <= int64_t{session.lifetime};
+}
+
 }  // namespace
 
 struct ServerContext::Impl {
@@ -116,6 +152,8 @@ struct ServerContext::Impl {
   const Clock* clock = nullptr;
   EvpCipherPtr ticket_cipher;  // fetched once; by name it costs more than the encryption
   std::optional<TicketSealer> sealer;  // under the newest key
+  std::optional<TicketOpener> opener;
+  bool resumes = false;  // without libssl, where it can
   uint8_t own_tickets = 0;  // how many we write where the records become ours; 0: libssl writes them
   struct SitePolicy {
     TlsPolicy policy;
@@ -140,6 +178,9 @@ struct ServerContext::Impl {
   static int OnTicketKey(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                          EVP_MAC_CTX* mac, int encrypts) noexcept;
   static std::string_view LeafOf(SSL* ssl);
+  // `session` lacks its times and its secret.
+  std::string WriteTickets(TicketSession session, provider::Bytes resumption_master_secret,
+                           int count);
   static int OnTicketMade(SSL* ssl, void* self) noexcept;
   static SSL_TICKET_RETURN OnTicketRead(SSL* ssl, SSL_SESSION* session, const unsigned char* name,
                                         size_t name_length, SSL_TICKET_STATUS status,
@@ -149,8 +190,10 @@ struct ServerContext::Impl {
 void ServerContext::Impl::SetTicketKeys(TicketKeysPtr keys) {
   tickets = std::move(keys);
   sealer.reset();
-  if (tickets != nullptr && !tickets->keys().empty())
-    sealer.emplace(tickets->keys().front(), ticket_cipher.get());
+  opener.reset();
+  if (tickets == nullptr || tickets->keys().empty()) return;
+  sealer.emplace(tickets->keys().front(), ticket_cipher.get());
+  opener.emplace(tickets, ticket_cipher.get());
 }
 
 const ClientAuthorities* ServerContext::Impl::AuthoritiesFor(const TlsPolicy& site) {
@@ -209,7 +252,8 @@ int ServerContext::Impl::OnClientHello(SSL* ssl, int* alert, void* self) noexcep
     return SSL_CLIENT_HELLO_ERROR;
   }
   state.hello = std::move(*hello);
-  HandshakeChoice choice = state.delegate->OnClientHello(state.hello);
+  HandshakeChoice choice =
+      state.choice ? *std::exchange(state.choice, {}) : state.delegate->OnClientHello(state.hello);
   if (choice.bundle == nullptr) {
     state.reason = "no certificate for the name";
     *alert = choice.alert;
@@ -264,12 +308,11 @@ int ServerContext::Impl::OnAlpn(SSL* ssl, const unsigned char** chosen, unsigned
                                 const unsigned char* offered, unsigned offered_length,
                                 void* self) noexcept {
   const std::string& ours = static_cast<Impl*>(self)->alpn;
-  unsigned char* selected = nullptr;
-  if (!ours.empty() &&
-      SSL_select_next_proto(&selected, chosen_length, AsBytes(ours).data(),
-                            static_cast<unsigned>(ours.size()), offered,
-                            offered_length) == OPENSSL_NPN_NEGOTIATED) {
-    *chosen = selected;
+  const std::string_view selected =
+      SelectProtocol(ours, AsText({offered, static_cast<size_t>(offered_length)}));
+  if (!selected.empty()) {
+    *chosen = AsBytes(selected).data();
+    *chosen_length = static_cast<unsigned char>(selected.size());
     return SSL_TLSEXT_ERR_OK;
   }
   // RFC 7301 3.2: no_application_protocol, not a guess.
@@ -331,31 +374,79 @@ int ServerContext::Impl::OnTicketMade(SSL* ssl, void*) noexcept {
   return SSL_SESSION_set1_ticket_appdata(session, leaf.data(), leaf.size());
 }
 
-std::string ServerContext::WriteTickets(SSL* ssl, provider::Bytes resumption_master_secret) const {
+std::string ServerContext::Impl::WriteTickets(TicketSession session, provider::Bytes master,
+                                              int count) {
   std::string messages;
-  if (!GetHandshakeState(ssl)->owes_tickets || !impl_->sealer ||
-      SSL_version(ssl) != TLS1_3_VERSION)
-    return messages;
-  const SSL_CIPHER* cipher = SSL_get_current_cipher(ssl);
-  const bool is_sha384 = SSL_CIPHER_get_protocol_id(cipher) == 0x1302;
-  const auto digest = is_sha384 ? provider::Sha2::kSha384 : provider::Sha2::kSha256;
-  if (resumption_master_secret.size() != provider::DigestSize(digest)) return messages;
-  TicketSession session;
-  session.suite = SSL_CIPHER_get_protocol_id(cipher);
-  unsigned length = 0;
-  const unsigned char* id_context =
-      SSL_SESSION_get0_id_context(SSL_get_session(ssl), &length);
-  session.context = AsText({id_context, length});
-  session.leaf = Impl::LeafOf(ssl);
+  const provider::Sha2 digest = DigestOf(session.suite);
+  if (!sealer || master.size() != provider::DigestSize(digest)) return messages;
   // As libssl reads it when the ticket comes back.
   session.made = std::time(nullptr);
   session.lifetime = kSessionSeconds;
+  for (int i = 0; i < count; ++i)
+    AppendNewSessionTicket(*sealer, session, digest, master, static_cast<uint8_t>(i), messages);
+  return messages;
+}
+
+std::string ServerContext::WriteTickets(SSL* ssl, provider::Bytes resumption_master_secret) const {
+  if (!GetHandshakeState(ssl)->owes_tickets || SSL_version(ssl) != TLS1_3_VERSION) return {};
+  TicketSession session;
+  session.suite = SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(ssl));
+  unsigned length = 0;
+  const unsigned char* id_context = SSL_SESSION_get0_id_context(SSL_get_session(ssl), &length);
+  session.context = AsText({id_context, length});
+  session.leaf = Impl::LeafOf(ssl);
   // After a resumption one replaces the one that was used.
   const int count = SSL_session_reused(ssl) == 1 ? 1 : impl_->own_tickets;
-  for (int i = 0; i < count; ++i)
-    AppendNewSessionTicket(*impl_->sealer, session, digest, resumption_master_secret,
-                           static_cast<uint8_t>(i), messages);
-  return messages;
+  return impl_->WriteTickets(session, resumption_master_secret, count);
+}
+
+std::string ServerContext::WriteTickets(const Resumption& resumption,
+                                        const HandshakeState& state) const {
+  TicketSession session;
+  session.suite = resumption.suite();
+  session.context = state.session_context;
+  session.leaf = state.leaf;
+  return impl_->WriteTickets(session, resumption.resumption_master_secret(), 1);
+}
+
+std::unique_ptr<Resumption> ServerContext::Resume(std::string_view received, HandshakeState& state,
+                                                  HandshakeInfo& info, Buffer& out) const {
+  if (!impl_->resumes || !impl_->opener) return nullptr;
+  const auto hello = ParsePskHello(received);
+  if (!hello) return nullptr;
+  TicketOpener::Opened opened;
+  if (!impl_->opener->Open(hello->identity, opened) || !IsUsable(opened.session, hello->suite))
+    return nullptr;
+  const TicketSession& session = opened.session;
+  auto seen = InterpretHello(hello->fields);
+  if (!seen || !Resumption::IsBound(*hello, session.secret)) return nullptr;
+  std::string_view protocol;
+  if (hello->fields.alpn.data() != nullptr) {
+    // InterpretHello has seen that there is a list of that length behind the two bytes.
+    protocol = SelectProtocol(impl_->alpn, hello->fields.alpn.substr(2));
+    if (protocol.empty()) return nullptr;
+  }
+  // From here on what is decided stays so, whoever goes on.
+  state.choice = state.delegate->OnClientHello(*seen);
+  const HandshakeChoice& choice = *state.choice;
+  const TlsPolicy& policy = choice.site_policy != nullptr ? *choice.site_policy : impl_->policy;
+  if (choice.bundle == nullptr ||
+      policy.client_certificates != TlsPolicy::ClientCertificates::kOff ||
+      session.context != choice.session_context || state.delegate->IsRevokedLeaf(session.leaf))
+    return nullptr;
+  auto resumption = Resumption::Begin(
+      *hello, session.secret, {.alpn = protocol, .has_used_name = !seen->server_name.empty()}, out);
+  if (resumption == nullptr) return nullptr;
+  state.bundle = choice.bundle;
+  state.session_context = choice.session_context;
+  state.leaf = session.leaf;
+  state.choice.reset();
+  info.version = TLS1_3_VERSION;
+  info.cipher = NameOfSuite(hello->suite);
+  info.server_name = std::move(seen->server_name);
+  info.alpn = protocol;
+  info.is_resumed = true;
+  return resumption;
 }
 
 SSL_TICKET_RETURN ServerContext::Impl::OnTicketRead(SSL* ssl, SSL_SESSION* session,
@@ -391,6 +482,8 @@ Result<std::unique_ptr<ServerContext>> ServerContext::Make(const ServerContextOp
   // Without our provider the secrets never reach us; under kTLS the records are the kernel's.
   if (properties != nullptr && !options.policy.ktls)
     impl->own_tickets = options.tickets_per_handshake;
+  // A later OpenSSL has groups that go before X25519 and rules of its own for whom to ask for them.
+  impl->resumes = impl->own_tickets > 0 && OpenSSL_version_num() < 0x30200000L;
   impl->clock = &clock;
   impl->alpn = WireProtocols(options.alpn);
   SSL_CTX* context = impl->context.get();

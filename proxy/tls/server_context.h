@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/base/buffer.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/result.h"
 #include "proxy/tls/certificate_bundle.h"
@@ -18,6 +19,10 @@
 #include "proxy/tls/tls_policy.h"
 
 namespace genkan::tls {
+
+class Resumption;
+struct HandshakeInfo;
+struct HandshakeState;
 
 // What the delegate decides when the ClientHello is in.
 struct HandshakeChoice {
@@ -58,6 +63,13 @@ class ServerContext {
   // The NewSessionTicket messages of a connection of this context that has shaken TLS 1.3 hands and whose
   // HandshakeState owes them, "" where there are none. `resumption_master_secret` as in RFC 8446 7.1.
   std::string WriteTickets(SSL* ssl, provider::Bytes resumption_master_secret) const;
+  // Where `received` is a ClientHello that resumes a session which we wrote: the handshake, whose first flight
+  // is appended to `out`; what it agreed on goes to `info`. Null: for libssl, from the first byte on. Neither it nor
+  // libssl asks the delegate again.
+  std::unique_ptr<Resumption> Resume(std::string_view received, HandshakeState& state,
+                                     HandshakeInfo& info, Buffer& out) const;
+  // The NewSessionTicket messages of a resumption that is done.
+  std::string WriteTickets(const Resumption& resumption, const HandshakeState& state) const;
   SSL_CTX* get() const;
 
  private:

@@ -66,6 +66,41 @@ class DerWriter {
   unsigned char* to_;
 };
 
+// Takes such values off the front; once one is another it stays failed.
+class DerReader {
+ public:
+  explicit DerReader(std::string_view bytes) : left_(bytes) {}
+
+  std::string_view Value(unsigned char tag) {
+    if (left_.size() < 2 || static_cast<unsigned char>(left_[0]) != tag ||
+        static_cast<unsigned char>(left_[1]) > left_.size() - 2) {
+      has_failed_ = true;
+      return {};
+    }
+    const std::string_view value = left_.substr(2, static_cast<unsigned char>(left_[1]));
+    left_.remove_prefix(2 + value.size());
+    return value;
+  }
+  int64_t Integer() {
+    const std::string_view bytes = Value(kInteger);
+    if (bytes.empty() || bytes.size() > 8) has_failed_ = true;
+    // Two's complement, as the writer has it: the first byte has the sign.
+    uint64_t value = !bytes.empty() && bytes[0] < 0 ? ~uint64_t{0} : 0;
+    for (char one : bytes.substr(0, 8)) value = value << 8 | static_cast<unsigned char>(one);
+    return static_cast<int64_t>(value);
+  }
+  std::string_view Octets() { return Value(kOctets); }
+  DerReader Tagged(int tag) { return DerReader(Value(static_cast<unsigned char>(0xa0 | tag))); }
+  bool IsTagged(int tag) const {
+    return !left_.empty() && static_cast<unsigned char>(left_[0]) == (0xa0 | tag);
+  }
+  bool has_failed() const { return has_failed_; }
+
+ private:
+  std::string_view left_;
+  bool has_failed_ = false;
+};
+
 void Append(std::string& out, uint64_t value, size_t bytes) {
   while (bytes-- > 0) out.push_back(static_cast<char>(value >> (8 * bytes)));
 }
@@ -102,6 +137,70 @@ size_t WriteSession(const TicketSession& session, std::span<unsigned char, kMost
     out[2] = static_cast<unsigned char>(size);
   }
   return header + size;
+}
+
+bool ReadSession(std::string_view der, TicketSession& session) {
+  if (der.size() > kMostSessionDer || der.size() < 3) return false;
+  const bool is_long = static_cast<unsigned char>(der[1]) == 0x81;
+  DerReader reader(der.substr(is_long ? 3 : 2));
+  reader.Integer();
+  reader.Integer();
+  const std::string_view suite = reader.Octets();
+  reader.Octets();
+  session = TicketSession();
+  session.secret = AsBytes(reader.Octets());
+  session.made = reader.Tagged(kTime).Integer();
+  session.lifetime = static_cast<uint32_t>(reader.Tagged(kTimeout).Integer());
+  session.context = reader.Tagged(kContext).Octets();
+  if (reader.IsTagged(kAgeAdd))
+    session.age_add = static_cast<uint32_t>(reader.Tagged(kAgeAdd).Integer());
+  session.leaf = reader.Tagged(kAppData).Octets();
+  if (reader.has_failed() || suite.size() != 2) return false;
+  session.suite = static_cast<uint16_t>(static_cast<unsigned char>(suite[0]) << 8 |
+                                        static_cast<unsigned char>(suite[1]));
+  // What was skipped or read too kindly shows here: there is one way to write a session.
+  std::array<unsigned char, kMostSessionDer> written;
+  const size_t size = WriteSession(session, written);
+  const bool is_same = AsText({written.data(), size}) == der;
+  OPENSSL_cleanse(written.data(), written.size());
+  return is_same;
+}
+
+TicketOpener::Opened::~Opened() { OPENSSL_cleanse(plain.data(), plain.size()); }
+
+TicketOpener::TicketOpener(TicketKeysPtr keys, const EVP_CIPHER* cipher)
+    : keys_(std::move(keys)), cipher_(cipher), decryption_(EVP_CIPHER_CTX_new()) {}
+
+bool TicketOpener::Open(std::string_view ticket, Opened& opened) {
+  constexpr size_t kName = 16, kMac = 32, kBlock = 16;
+  constexpr size_t kFront = kName + TicketSealer::kIv;
+  if (ticket.size() < kFront + kBlock + kMac || ticket.size() > TicketSealer::kMostSealed ||
+      (ticket.size() - kFront - kMac) % kBlock != 0 || keys_ == nullptr || decryption_ == nullptr)
+    return false;
+  const TicketKey* key = nullptr;
+  for (const TicketKey& one : keys_->keys())
+    if (ticket.substr(0, kName) == AsText(one.name)) key = &one;
+  if (key == nullptr) return false;
+  const std::string_view sealed = ticket.substr(0, ticket.size() - kMac);
+  std::array<unsigned char, kMac> mac;
+  provider::HmacSha2 hmac(provider::Sha2::kSha256, key->hmac_key);
+  hmac.Update(AsBytes(sealed));
+  hmac.Finish(mac.data());
+  if (CRYPTO_memcmp(mac.data(), ticket.data() + sealed.size(), kMac) != 0) return false;
+  const Bytes body = AsBytes(sealed.substr(kFront));
+  int got = 0, last = 0;
+  EVP_CIPHER_CTX* context = decryption_.get();
+  const bool is_good = EVP_DecryptInit_ex2(context, cipher_, key->aes_key.data(),
+                                           AsBytes(ticket).data() + kName, nullptr) == 1 &&
+                       EVP_DecryptUpdate(context, opened.plain.data(), &got, body.data(),
+                                         static_cast<int>(body.size())) == 1 &&
+                       EVP_DecryptFinal_ex(context, opened.plain.data() + got, &last) == 1;
+  if (!is_good) {
+    ERR_clear_error();
+    return false;
+  }
+  return ReadSession(AsText({opened.plain.data(), static_cast<size_t>(got + last)}),
+                     opened.session);
 }
 
 TicketSealer::TicketSealer(const TicketKey& key, const EVP_CIPHER* cipher)

@@ -36,6 +36,10 @@ struct TicketSession {
 inline constexpr size_t kMostSessionDer = 192;
 size_t WriteSession(const TicketSession& session, std::span<unsigned char, kMostSessionDer> out);
 
+// The session that WriteSession wrote, with views into `der`. False: it is another's, even if
+// libssl would read it.
+bool ReadSession(std::string_view der, TicketSession& session);
+
 // Key name, IV, the session under AES-256-CBC, HMAC-SHA-256 over all of it (RFC 5077 4), with
 // everything set up that does not change from ticket to ticket.
 class TicketSealer {
@@ -53,6 +57,27 @@ class TicketSealer {
   std::array<unsigned char, 16> name_;
   provider::HmacSha2 mac_;  // wipes itself; so does OpenSSL's context
   OpensslPtr<EVP_CIPHER_CTX, EVP_CIPHER_CTX_free> encryption_;
+};
+
+// Takes tickets back, sealed under any of the keys.
+class TicketOpener {
+ public:
+  // A session, for as long as this lives; wiped.
+  struct Opened {
+    ~Opened();
+    TicketSession session;
+    std::array<unsigned char, kMostSessionDer + 16> plain{};
+  };
+
+  // `cipher` is AES-256-CBC, and outlives this.
+  TicketOpener(TicketKeysPtr keys, const EVP_CIPHER* cipher);
+  // False: another's, or none that we wrote.
+  bool Open(std::string_view ticket, Opened& opened);
+
+ private:
+  TicketKeysPtr keys_;
+  const EVP_CIPHER* cipher_;
+  OpensslPtr<EVP_CIPHER_CTX, EVP_CIPHER_CTX_free> decryption_;
 };
 
 // Appends to `messages` a NewSessionTicket, whose secret comes of `resumption_master_secret` and

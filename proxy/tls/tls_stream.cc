@@ -12,6 +12,7 @@
 #include "proxy/tls/handshake_state.h"
 #include "proxy/tls/record_bio.h"
 #include "proxy/tls/record_layer.h"
+#include "proxy/tls/resumption.h"
 #include "proxy/tls/traffic_secrets.h"
 
 namespace genkan::tls {
@@ -88,8 +89,12 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   // True: the hello is for somebody else.
   bool TurnRaw();
   IoResult ReadRaw(Buffer& into, size_t limit);
+  // True: the hello resumes a session of ours, and libssl is not needed.
+  bool BeginResumption();
   // True when the handshake is done.
   bool Drive();
+  bool DriveResumption();
+  bool FailResumption();
   void DriveAndTell();
   // The handshake is done or has failed.
   void TellShaken();
@@ -120,6 +125,7 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   const ServerContext* server_;  // null on the client side
   SslPtr ssl_;  // after bio_: destroyed before it; null until a client has said hello
   std::unique_ptr<TrafficSecrets> secrets_;  // until the handshake is done
+  std::unique_ptr<Resumption> resumption_;   // in the place of an SSL, until the handshake is done
   std::unique_ptr<RecordLayer> records_;     // then there is no SSL
   std::unique_ptr<event::Timer> ticket_timer_;  // while tickets wait for the first answer
   HandshakeState state_;
@@ -211,9 +217,59 @@ bool TlsStreamImpl::AwaitHello() {
     is_starved_ = true;
     return false;
   }
-  if (TurnRaw()) return false;
+  if (TurnRaw() || BeginResumption()) return false;
   MakeSsl(server_->get());
   return true;
+}
+
+bool TlsStreamImpl::BeginResumption() {
+  resumption_ = server_->Resume(bio_.Peek(), state_, info_, bio_.outgoing());
+  if (resumption_ == nullptr) return false;
+  bio_.received().Clear();
+  Flush();
+  has_failed_ = has_write_failed_;
+  is_starved_ = true;
+  return true;
+}
+
+bool TlsStreamImpl::DriveResumption() {
+  Resumption::State state;
+  while ((state = resumption_->Receive(bio_.received(), bio_.outgoing())) ==
+             Resumption::State::kNeedMore &&
+         bio_.may_fill())
+    bio_.Fill();
+  if (state == Resumption::State::kNeedMore && !bio_.has_end() && !bio_.has_failed()) {
+    is_starved_ = true;
+    return false;
+  }
+  if (state != Resumption::State::kDone) return FailResumption();
+  records_ = resumption_->TakeRecords();
+  const std::string tickets = server_->WriteTickets(*resumption_, state_);
+  if (!tickets.empty()) records_->SealHandshake(tickets, bio_.outgoing());
+  resumption_.reset();
+  is_handshake_done_ = true;
+  UpdateInterest();
+  // Where our flight has not gone yet, they go with it.
+  if (bio_.unsent() > 0) is_blocked_ ? Flush() : HoldTickets();
+  return true;
+}
+
+bool TlsStreamImpl::FailResumption() {
+  has_failed_ = true;
+  if (resumption_->reason().empty()) {
+    FailCut();
+    bio_.DropUnsent();
+    return false;
+  }
+  const uint8_t received = resumption_->alert_received();
+  const uint8_t alert = received != 0 ? received : resumption_->alert_owed();
+  if (alert != 0) state_.alert = SSL_alert_desc_string_long(alert);
+  error_ = Error{ErrorCode::kTls, received != 0
+                                      ? fmt::format("handshake: alert: {}", state_.alert)
+                                      : fmt::format("handshake: {}", resumption_->reason())};
+  // Whether it goes matters no more.
+  if (bio_.unsent() > 0) Flush();
+  return false;
 }
 
 bool TlsStreamImpl::TurnRaw() {
@@ -242,6 +298,7 @@ bool TlsStreamImpl::Drive() {
   if (has_failed_ || is_raw_) return false;
   is_starved_ = false;
   bio_.AllowRead(kHandshakeRead);
+  if (resumption_ != nullptr) return DriveResumption();
   if (ssl_ == nullptr && !AwaitHello()) return false;
   ERR_clear_error();
   bio_.CountRecords();

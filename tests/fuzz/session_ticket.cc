@@ -69,5 +69,21 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::SessionPtr read(d2i_SSL_SESSION(nullptr, &at, static_cast<long>(written)));
   GENKAN_CHECK(read != nullptr && at == der.data() + written);
   fuzz::Compare(session, read.get());
+  // And we read it back as it was.
+  tls::TicketSession ours;
+  GENKAN_CHECK(tls::ReadSession(AsText({der.data(), written}), ours));
+  GENKAN_CHECK(ours.suite == session.suite && AsText(ours.secret) == AsText(session.secret) &&
+               ours.context == session.context && ours.leaf == session.leaf &&
+               ours.made == session.made && ours.lifetime == session.lifetime &&
+               ours.age_add == session.age_add);
+  // Whatever stands in another's place is read as what it is, or not at all.
+  if (!left.empty()) {
+    std::string changed(AsText({der.data(), written}));
+    changed[data[0] % written] = left[0];
+    if (tls::ReadSession(changed, ours)) {
+      std::array<unsigned char, tls::kMostSessionDer> again;
+      GENKAN_CHECK(AsText({again.data(), tls::WriteSession(ours, again)}) == changed);
+    }
+  }
   return 0;
 }

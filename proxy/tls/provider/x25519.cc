@@ -267,6 +267,29 @@ const OSSL_DISPATCH* X25519KeyManagement() { return key_management.data(); }
 const OSSL_DISPATCH* X25519KeyExchange() { return key_exchange.data(); }
 const OSSL_DISPATCH* X25519Encapsulation() { return kEncapsulationFunctions; }
 
+bool AgreeX25519(std::span<const unsigned char, kX25519Bytes> peer,
+                 std::span<unsigned char, kX25519Bytes> share,
+                 std::span<unsigned char, kX25519Bytes> secret) {
+  // OSSL_PARAM has no const; the point is only read.
+  const OSSL_PARAM point[] = {
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
+                                        const_cast<unsigned char*>(peer.data()), peer.size()),
+      OSSL_PARAM_construct_end(),
+  };
+  void* key = borrowed.make(borrowed.context);
+  Encapsulation encapsulation{key == nullptr ? nullptr : borrowed.exchange_new(borrowed.context)};
+  size_t share_size = share.size(), secret_size = secret.size();
+  const bool is_made =
+      encapsulation.exchange != nullptr &&
+      borrowed.import(key, OSSL_KEYMGMT_SELECT_PUBLIC_KEY, point) == 1 &&
+      borrowed.exchange_set_peer(encapsulation.exchange, key) == 1 &&
+      Encapsulate(&encapsulation, share.data(), &share_size, secret.data(), &secret_size) == 1;
+  // Each holds on to what it needs and takes null.
+  borrowed.exchange_free(encapsulation.exchange);
+  borrowed.free(key);
+  return is_made;
+}
+
 const OSSL_PARAM* X25519Group() {
   // RFC 8446 4.2.7: 0x001d. The rest as OpenSSL has it; OSSL_PARAM has no const.
   static unsigned id = 0x001d, security_bits = 128, is_encapsulation = 1;

@@ -10,6 +10,9 @@
 #include <openssl/core_dispatch.h>
 #include <openssl/provider.h>
 
+#include <cstddef>
+#include <span>
+
 namespace genkan::tls::provider {
 
 // Finds what is needed in the default provider, once, before any of the tables below is used.
@@ -21,6 +24,14 @@ const char* X25519Names();
 const OSSL_DISPATCH* X25519KeyManagement();
 const OSSL_DISPATCH* X25519KeyExchange();
 const OSSL_DISPATCH* X25519Encapsulation();
+
+inline constexpr size_t kX25519Bytes = 32;
+
+// The same without EVP: a fresh pair, whose public half goes to `share`, and what it agrees on with
+// the peer's point. False: no randomness, no memory, or a point of low order (RFC 7748 6.1).
+bool AgreeX25519(std::span<const unsigned char, kX25519Bytes> peer,
+                 std::span<unsigned char, kX25519Bytes> share,
+                 std::span<unsigned char, kX25519Bytes> secret);
 
 // The entry for TLS-GROUP: a group whose keys are ours must be ours.
 const OSSL_PARAM* X25519Group();

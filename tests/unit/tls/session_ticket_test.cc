@@ -185,6 +185,46 @@ TEST(SessionTicket, EachMessageHasASecretOfItsOwn) {
   EXPECT_NE(tickets[0].substr(16, 16), tickets[1].substr(16, 16)) << "an IV of its own";
 }
 
+TEST(SessionTicket, OpensWhatWasSealedUnderAnyOfTheKeysAndNothingElse) {
+  const TicketKeysPtr before = TicketKeys::Rotate(nullptr);
+  const TicketKeysPtr keys = TicketKeys::Rotate(before.get());
+  const std::string secret(32, 'k'), context(32, 'c'), leaf(32, 'l'), iv(16, 'i');
+  for (const TicketKey& key : keys->keys()) {
+    std::array<unsigned char, kMostSessionDer> plain;
+    const size_t plain_size =
+        WriteSession({0x1303, AsBytes(secret), context, leaf, 1'790'000'000, 43'200, 5}, plain);
+    std::array<unsigned char, TicketSealer::kMostSealed> sealed;
+    const size_t size =
+        TicketSealer(key, EVP_aes_256_cbc()).Seal(AsBytes(iv), {plain.data(), plain_size}, sealed);
+    const std::string ticket(AsText({sealed.data(), size}));
+    TicketOpener opener(keys, EVP_aes_256_cbc());
+    {
+      TicketOpener::Opened opened;
+      ASSERT_TRUE(opener.Open(ticket, opened));
+      EXPECT_EQ(opened.session.suite, 0x1303);
+      EXPECT_EQ(AsText(opened.session.secret), secret);
+      EXPECT_EQ(opened.session.context, context);
+      EXPECT_EQ(opened.session.leaf, leaf);
+      EXPECT_EQ(opened.session.made, 1'790'000'000);
+      EXPECT_EQ(opened.session.lifetime, 43'200u);
+      EXPECT_EQ(opened.session.age_add, 5u);
+    }
+    for (size_t i = 0; i < ticket.size(); ++i) {
+      std::string changed = ticket;
+      changed[i] ^= 1;
+      TicketOpener::Opened opened;
+      EXPECT_FALSE(opener.Open(changed, opened)) << i;
+      EXPECT_FALSE(opener.Open(ticket.substr(0, i), opened)) << i;
+    }
+    TicketOpener::Opened opened;
+    EXPECT_FALSE(opener.Open(ticket + std::string(16, 'x'), opened));
+    EXPECT_FALSE(opener.Open(std::string(5000, 'x'), opened));
+    EXPECT_FALSE(TicketOpener(TicketKeys::Rotate(nullptr), EVP_aes_256_cbc()).Open(ticket, opened));
+    EXPECT_FALSE(TicketOpener(nullptr, EVP_aes_256_cbc()).Open(ticket, opened));
+    EXPECT_EQ(ERR_peek_error(), 0u);
+  }
+}
+
 // What is in a NewSessionTicket of ours is in the client's hands; libssl's tickets are longer, for
 // they hold names and protocols.
 size_t TicketSize(const SSL_SESSION* session) {
@@ -290,8 +330,7 @@ TEST(SessionTicket, AClientsCertificateComesBackWithItsSession) {
   TlsPolicy policy;
   policy.client_certificates = TlsPolicy::ClientCertificates::kRequire;
   policy.client_ca = TlsPair::Ca().intermediate().pem();
-  auto alice =
-      TlsPair::Ca().LeafWith({.common_name = "Alice", .extended_key_usage = "clientAuth"});
+  auto alice = TlsPair::Ca().LeafWith({.common_name = "Alice", .extended_key_usage = "clientAuth"});
   TlsPair pair;
   pair.delegate.site_policy = &policy;
   SSL_CTX_use_certificate(pair.client_context.get(), alice.certificate->x509());

@@ -1,0 +1,33 @@
+// ParsePskHello on anything: what it takes lies in the bytes, and our other parser of hellos takes
+// it too, or both refuse what stands in its extensions.
+#include "proxy/tls/psk_hello.h"
+
+#include "proxy/base/check.h"
+#include "proxy/base/text.h"
+#include "proxy/tls/client_hello.h"
+#include "proxy/tls/resumption.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace genkan;
+  const std::string_view bytes = AsText({data, size});
+  const auto hello = tls::ParsePskHello(bytes);
+  if (!hello) return 0;
+  for (std::string_view view : {hello->message, hello->before_binders, hello->session_id,
+                                hello->share, hello->identity, hello->binder})
+    GENKAN_CHECK(view.empty() || (view.data() >= bytes.data() &&
+                                  view.data() + view.size() <= bytes.data() + bytes.size()));
+  GENKAN_CHECK(hello->share.size() == 32 && !hello->identity.empty() &&
+               hello->session_id.size() <= 32 && hello->binder.size() >= 32);
+  GENKAN_CHECK(hello->suite >= 0x1301 && hello->suite <= 0x1303);
+  const auto seen = tls::InterpretHello(hello->fields);
+  const auto other = tls::ParseClientHello(bytes);
+  GENKAN_CHECK(seen.has_value() == (other.has_value() && other->has_value()));
+  if (seen) {
+    GENKAN_CHECK(seen->offers_tls13 && (*other)->server_name == seen->server_name &&
+                 (*other)->alpn == seen->alpn);
+  }
+  // Nobody knows that secret.
+  const std::string secret(hello->suite == 0x1302 ? 48 : 32, 'k');
+  GENKAN_CHECK(!tls::Resumption::IsBound(*hello, AsBytes(secret)));
+  return 0;
+}
