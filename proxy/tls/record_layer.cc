@@ -12,6 +12,7 @@
 #include "proxy/base/check.h"
 #include "proxy/base/text.h"
 #include "proxy/tls/provider/tls13_kdf.h"
+#include "proxy/tls/provider/wipe.h"
 
 namespace genkan::tls {
 namespace {
@@ -86,8 +87,8 @@ std::unique_ptr<RecordLayer> RecordLayer::MakeServer(uint16_t suite, std::string
 
 RecordLayer::~RecordLayer() {
   for (Direction* direction : {&read_, &write_}) {
-    OPENSSL_cleanse(direction->secret.data(), direction->secret.size());
-    OPENSSL_cleanse(direction->iv.data(), direction->iv.size());
+    provider::Wipe(direction->secret.data(), direction->secret.size());
+    provider::Wipe(direction->iv.data(), direction->iv.size());
   }
 }
 
@@ -107,7 +108,7 @@ bool RecordLayer::UpdateSecret(Direction& direction) {
   Expand(suite_.digest, AsText({direction.secret.data(), size}), "traffic upd",
          std::span(next).first(size));
   direction.secret = next;
-  OPENSSL_cleanse(next.data(), next.size());
+  provider::Wipe(next.data(), next.size());
   return SetKeys(direction);
 }
 
@@ -122,7 +123,7 @@ bool RecordLayer::SetKeys(Direction& direction) {
   bool is_good =
       EVP_CipherInit_ex2(direction.context.get(), suite_.cipher, key.data(), direction.iv.data(),
                          &direction == &write_ ? 1 : 0, nullptr) == 1;
-  OPENSSL_cleanse(key.data(), key.size());
+  provider::Wipe(key.data(), key.size());
   direction.sequence = 0;
   return is_good;
 }

@@ -12,6 +12,7 @@
 #include "proxy/base/check.h"
 #include "proxy/base/text.h"
 #include "proxy/tls/provider/tls13_kdf.h"
+#include "proxy/tls/provider/wipe.h"
 #include "proxy/tls/provider/x25519.h"
 
 namespace genkan::tls {
@@ -37,7 +38,7 @@ Sha2 DigestOf(uint16_t suite) { return suite == 0x1302 ? Sha2::kSha384 : Sha2::k
 class Value {
  public:
   explicit Value(Sha2 digest) : size_(provider::DigestSize(digest)) {}
-  ~Value() { OPENSSL_cleanse(bytes_.data(), size_); }
+  ~Value() { provider::Wipe(bytes_.data(), size_); }
   Value(const Value&) = delete;
   Value& operator=(const Value&) = delete;
   unsigned char* data() { return bytes_.data(); }
@@ -185,7 +186,7 @@ bool Resumption::WriteFlight(const PskHello& hello, Bytes psk, const Answers& an
     Hmac(digest, {}, psk, early);
     Next(digest, early, agreed, handshake);
   }
-  OPENSSL_cleanse(agreed.data(), agreed.size());
+  provider::Wipe(agreed.data(), agreed.size());
   if (!has_keys) return false;
 
   const std::string server_hello = ServerHello(hello, random, share);

@@ -11,6 +11,7 @@
 
 #include "proxy/base/text.h"
 #include "proxy/tls/provider/tls13_kdf.h"
+#include "proxy/tls/provider/wipe.h"
 
 namespace genkan::tls {
 namespace {
@@ -162,11 +163,11 @@ bool ReadSession(std::string_view der, TicketSession& session) {
   std::array<unsigned char, kMostSessionDer> written;
   const size_t size = WriteSession(session, written);
   const bool is_same = AsText({written.data(), size}) == der;
-  OPENSSL_cleanse(written.data(), written.size());
+  provider::Wipe(written.data(), written.size());
   return is_same;
 }
 
-TicketOpener::Opened::~Opened() { OPENSSL_cleanse(plain.data(), plain.size()); }
+TicketOpener::Opened::~Opened() { provider::Wipe(plain.data(), plain.size()); }
 
 TicketOpener::TicketOpener(TicketKeysPtr keys, const EVP_CIPHER* cipher)
     : keys_(std::move(keys)), cipher_(cipher), decryption_(EVP_CIPHER_CTX_new()) {}
@@ -255,8 +256,8 @@ void AppendNewSessionTicket(TicketSealer& sealer, TicketSession session, provide
   const size_t plain_size = WriteSession(session, plain);
   const size_t size =
       plain_size > 0 ? sealer.Seal(random.iv, {plain.data(), plain_size}, sealed) : 0;
-  OPENSSL_cleanse(secret.data(), secret.size());
-  OPENSSL_cleanse(plain.data(), plain.size());
+  provider::Wipe(secret.data(), secret.size());
+  provider::Wipe(plain.data(), plain.size());
   if (size == 0) return;
   constexpr size_t kAround = 4 + 4 + 1 + 1 + 2 + 2;  // what the message has beside its ticket
   Append(messages, SSL3_MT_NEWSESSION_TICKET, 1);

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "proxy/tls/provider/sha2.h"
+#include "proxy/tls/provider/wipe.h"
 
 namespace genkan::tls::provider {
 
@@ -37,7 +38,7 @@ class Secret {
       OPENSSL_clear_free(block_, size_);
       block_ = nullptr;
     } else if (size_ > 0) {
-      OPENSSL_cleanse(inline_.data(), size_);
+      Wipe(inline_.data(), size_);
     }
     size_ = 0;
     is_set_ = false;

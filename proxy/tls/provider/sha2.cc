@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "proxy/base/text.h"
+#include "proxy/tls/provider/wipe.h"
 
 namespace genkan::tls::provider {
 namespace {
@@ -22,7 +23,7 @@ void StartWith(Sha2Hash& hash, size_t size, Bytes key, unsigned char pad) {
   for (size_t i = 0; i < key.size(); ++i) block[i] = key[i] ^ pad;
   std::memset(block.data() + key.size(), pad, size - key.size());
   hash.Update({block.data(), size});
-  OPENSSL_cleanse(block.data(), key.size());
+  Wipe(block.data(), key.size());
 }
 
 }  // namespace
@@ -103,11 +104,11 @@ void Sha2Hash::Finish(unsigned char* out) {
   }
 }
 
-void Sha2Hash::Wipe() {
+void Sha2Hash::Forget() {
   if (kind_ == Sha2::kSha256) {
-    OPENSSL_cleanse(&small_, sizeof small_);
+    Wipe(&small_, sizeof small_);
   } else {
-    OPENSSL_cleanse(&large_, sizeof large_);
+    Wipe(&large_, sizeof large_);
   }
 }
 
@@ -123,13 +124,13 @@ HmacSha2::HmacSha2(Sha2 kind, Bytes key) : kind_(kind), inner_(kind), outer_(kin
   StartWith(inner_, block_size, key, kInnerPad);
   StartWith(outer_, block_size, key, kOuterPad);
   running_ = inner_;
-  if (is_long) OPENSSL_cleanse(hashed.data(), hashed.size());
+  if (is_long) Wipe(hashed.data(), hashed.size());
 }
 
 HmacSha2::~HmacSha2() {
-  inner_.Wipe();
-  outer_.Wipe();
-  running_.Wipe();
+  inner_.Forget();
+  outer_.Forget();
+  running_.Forget();
 }
 
 void HmacSha2::Finish(unsigned char* out) {
@@ -138,7 +139,7 @@ void HmacSha2::Finish(unsigned char* out) {
   running_ = outer_;
   running_.Update({inner.data(), DigestSize(kind_)});
   running_.Finish(out);
-  OPENSSL_cleanse(inner.data(), DigestSize(kind_));
+  Wipe(inner.data(), DigestSize(kind_));
 }
 
 }  // namespace genkan::tls::provider

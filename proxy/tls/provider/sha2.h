@@ -30,7 +30,7 @@ class Sha2Hash {
   void Update(Bytes bytes);
   // DigestSize() bytes at `out`.
   void Finish(unsigned char* out);
-  void Wipe();
+  void Forget();  // wipes
 
  private:
   Sha2 kind_;

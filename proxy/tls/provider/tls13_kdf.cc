@@ -20,6 +20,7 @@
 #include "proxy/tls/provider/secret.h"
 #include "proxy/tls/provider/sha2.h"
 #include "proxy/tls/traffic_secrets.h"
+#include "proxy/tls/provider/wipe.h"
 
 namespace genkan::tls::provider {
 namespace {
@@ -120,7 +121,7 @@ bool ExtractNext(const Derivation& derivation, Sha2 digest, std::span<unsigned c
   HmacSha2 hmac(digest, {salt.data(), salt_size});
   hmac.Update(input);
   hmac.Finish(out.data());
-  OPENSSL_cleanse(salt.data(), salt_size);
+  Wipe(salt.data(), salt_size);
   return true;
 }
 
@@ -232,8 +233,8 @@ bool ExpandLabel(Sha2 digest, Bytes secret, Bytes prefix, Bytes label, Bytes con
     std::memcpy(out.data(), block.data(), taken);
     out = out.subspan(taken);
   }
-  OPENSSL_cleanse(block.data(), size);
-  OPENSSL_cleanse(message.data(), size);
+  Wipe(block.data(), size);
+  Wipe(message.data(), size);
   return true;
 }
 

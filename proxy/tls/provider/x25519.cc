@@ -13,6 +13,7 @@
 #include <span>
 
 #include "proxy/tls/provider/borrowed.h"
+#include "proxy/tls/provider/wipe.h"
 
 namespace genkan::tls::provider {
 namespace {
@@ -70,7 +71,7 @@ void* MakePair(unsigned char* public_key) {
       key = nullptr;
     }
   }
-  OPENSSL_cleanse(secret.data(), secret.size());
+  Wipe(secret.data(), secret.size());
   return key;
 }
 
