@@ -38,7 +38,7 @@ int RunCheck(const CLI::App& command, Flags& flags) {
   auto load = ChooseConfig(command, flags.config);
   if (!load) return Usage(command, load.error().detail);
   // With modules loaded and configured, so that their options are looked at too.
-  auto loaded = control::LoadSnapshot(*load, nullptr);
+  auto loaded = control::LoadSnapshot(*load, nullptr, control::KeepConfig::kAll);
   if (!loaded) {
     // As `genkan run` says it, for people and for editors that jump to file:line:column.
     for (const std::string& error : loaded.error()) {

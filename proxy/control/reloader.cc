@@ -18,13 +18,15 @@ const ModuleEntry* FindBuiltinModule(std::string_view name) {
   return nullptr;
 }
 
-config::OrErrors<Loaded> LoadSnapshot(const ConfigLoader& load, const server::Snapshot* before) {
+config::OrErrors<Loaded> LoadSnapshot(const ConfigLoader& load, const server::Snapshot* before,
+                                      KeepConfig keep) {
   auto checked = load(BuiltinModuleNames());
   if (!checked) return tl::unexpected<std::vector<std::string>>(checked.error());
-  return LoadSnapshot(*std::move(checked), before);
+  return LoadSnapshot(*std::move(checked), before, keep);
 }
 
-config::OrErrors<Loaded> LoadSnapshot(config::Checked checked, const server::Snapshot* before) {
+config::OrErrors<Loaded> LoadSnapshot(config::Checked checked, const server::Snapshot* before,
+                                      KeepConfig keep) {
   std::vector<std::string> errors;
   std::vector<const ModuleEntry*> loaded;
   const std::vector<std::string>& paths = checked.config.load_modules;
@@ -48,8 +50,10 @@ config::OrErrors<Loaded> LoadSnapshot(config::Checked checked, const server::Sna
   auto snapshot = server::BuildSnapshot(config, find_module, before);
   if (!snapshot) return tl::unexpected<std::vector<std::string>>(snapshot.error());
   // The snapshot has its own sites, and nobody asks for positions any more: MBs of thousands.
-  config->sites = {};
-  config->origins = {};
+  if (keep == KeepConfig::kWithoutSites) {
+    config->sites = {};
+    config->origins = {};
+  }
   return Loaded{*std::move(snapshot), std::move(checked.warnings)};
 }
 

@@ -20,10 +20,15 @@ struct Loaded {
   std::vector<std::string> warnings;
 };
 
+// What is left of the configuration that was read. Who runs it goes by the snapshot's own sites.
+enum class KeepConfig { kAll, kWithoutSites };
+
 // The errors are lines with their positions. `before` may be null: see BuildSnapshot.
-config::OrErrors<Loaded> LoadSnapshot(const ConfigLoader& load, const server::Snapshot* before);
+config::OrErrors<Loaded> LoadSnapshot(const ConfigLoader& load, const server::Snapshot* before,
+                                      KeepConfig keep = KeepConfig::kWithoutSites);
 // The same of a configuration that has been read.
-config::OrErrors<Loaded> LoadSnapshot(config::Checked checked, const server::Snapshot* before);
+config::OrErrors<Loaded> LoadSnapshot(config::Checked checked, const server::Snapshot* before,
+                                      KeepConfig keep = KeepConfig::kWithoutSites);
 
 std::vector<std::string_view> BuiltinModuleNames();
 const ModuleEntry* FindBuiltinModule(std::string_view name);
