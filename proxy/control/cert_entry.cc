@@ -10,6 +10,12 @@ using std::chrono::hours;
 
 constexpr auto kDay = hours(24);
 
+const std::vector<tls::ChainProof>& ProofsOf(const CertEntry& entry) {
+  static const std::vector<tls::ChainProof>& none =
+      *std::make_unique<std::vector<tls::ChainProof>>().release();
+  return entry.proofs ? *entry.proofs : none;
+}
+
 // A third of the life left, half of one below ten days: certbot and its like have renewed by then.
 bool IsLate(const tls::Certificate& leaf, WallTime now) {
   auto life = leaf.not_after() - leaf.not_before();
@@ -75,7 +81,7 @@ void FindChain(const CertEntry& entry, const FindingFrame& frame,
     return;
   }
   if (leaf.not_after() <= frame.now || leaf.not_before() > frame.now) return;  // said already
-  for (const tls::ChainProof& proof : entry.proofs) {
+  for (const tls::ChainProof& proof : ProofsOf(entry)) {
     if (proof.verdict.is_accepted || !proof.profile->is_required()) continue;
     findings.push_back({LogLevel::kError, "cert_not_verified", FindingCode::kChainNotVerified,
                         fmt::format("{} refuse it: {}: {}", proof.profile->client(),
@@ -198,7 +204,7 @@ CertificateStatus StatusOf(const CertSource& source, const CertEntry& entry,
   status.missing_issuer = entry.chain.missing_issuer;
   for (const auto& one : entry.in_service->long_chain())
     status.long_chain.push_back(one->subject());
-  for (const tls::ChainProof& proof : entry.proofs) {
+  for (const tls::ChainProof& proof : ProofsOf(entry)) {
     status.clients.push_back(
         {proof.profile->name(), proof.profile->client(), proof.verdict.is_accepted,
          proof.is_by_long,

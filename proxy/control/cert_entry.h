@@ -28,7 +28,8 @@ struct CertEntry {
   tls::BundlePtr in_service;  // null: none; with the staple that was published last
   tls::Chain chain;
   tls::CertificatePtr issuer;
-  std::vector<tls::ChainProof> proofs;  // of what is in service
+  // Of what is in service; null: none. Of thousands nearly all are alike, and shared.
+  std::shared_ptr<const std::vector<tls::ChainProof>> proofs;
   bool is_judged = false;               // false: they are still to come
   WallTime since{};
   uint64_t swaps = 0;

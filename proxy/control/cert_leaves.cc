@@ -196,10 +196,9 @@ CertLeaves::Leaf* CertLeaves::Find(std::string_view sha256_hex) {
   return found == leaves_.end() ? nullptr : &found->second;
 }
 
-void CertLeaves::Tell(Slot& slot, Leaf& leaf) {
+void CertLeaves::Tell(Slot& slot, Leaf& leaf, const CertificateView& view) {
   leaf.unreleased.insert(slot.index);
   std::weak_ptr<bool> alive = alive_;
-  const CertificateView view = leaf.View();
   slot.watcher->OnBundle(slot.env, view, [this, alive, index = slot.index, sha = view.sha256_hex] {
     if (alive.lock()) Release(index, sha);
   });
@@ -214,7 +213,7 @@ void CertLeaves::Release(size_t watcher, const std::string& sha256_hex) {
 size_t CertLeaves::AddWatcher(std::unique_ptr<CertificateWatcher> watcher) {
   const size_t number = next_slot_++;
   Slot& slot = *(slots_[number] = std::make_unique<Slot>(*this, number, std::move(watcher)));
-  for (auto& [sha, leaf] : leaves_) Tell(slot, leaf);
+  for (auto& [sha, leaf] : leaves_) Tell(slot, leaf, leaf.View());
   return number;
 }
 
@@ -258,7 +257,8 @@ void CertLeaves::Watch(std::string name, std::string site, tls::CertificatePtr l
   found->second.site = std::move(site);
   found->second.leaf = std::move(leaf);
   found->second.issuer = std::move(issuer);
-  for (auto& [number, slot] : slots_) Tell(*slot, found->second);
+  const CertificateView view = found->second.View();
+  for (auto& [number, slot] : slots_) Tell(*slot, found->second, view);
 }
 
 void CertLeaves::Drop(const std::string& sha256_hex) {
@@ -268,7 +268,8 @@ void CertLeaves::Drop(const std::string& sha256_hex) {
 
 void CertLeaves::Refresh() {
   for (auto& [sha, leaf] : leaves_) {
-    for (auto& [number, slot] : slots_) slot->watcher->OnRefresh(slot->env, leaf.View());
+    const CertificateView view = leaf.View();
+    for (auto& [number, slot] : slots_) slot->watcher->OnRefresh(slot->env, view);
   }
 }
 

@@ -96,7 +96,7 @@ class CertLeaves {
   };
 
   Leaf* Find(std::string_view sha256_hex);
-  void Tell(Slot& slot, Leaf& leaf);
+  void Tell(Slot& slot, Leaf& leaf, const CertificateView& view);
   void Release(size_t watcher, const std::string& sha256_hex);
 
   Options options_;

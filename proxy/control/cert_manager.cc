@@ -51,7 +51,8 @@ class Manager final : public CertManager {
  private:
   std::vector<tls::BundlePtr> ProvedBundles() const;
   void TakeSources();
-  void TakeSource(CertSources& before, size_t site_index, bool is_standby,
+  // `next`: where in `before` it probably is; then of the one after it.
+  void TakeSource(CertSources& before, size_t& next, size_t site_index, bool is_standby,
                   const config::CertificateSource& wanted);
   void ScheduleUpdate();
   void Update();
@@ -159,14 +160,15 @@ void Manager::Apply(server::SnapshotPtr snapshot, std::function<void()> ready) {
 // Those of the snapshot; what was there before stays with its state.
 void Manager::TakeSources() {
   CertSources before = std::exchange(sources_, {});
+  size_t next = 0;
   for (size_t i = 0; i < snapshot_->sites.size(); ++i) {
     const server::SiteSpec& site = snapshot_->sites[i];
     for (const config::CertificateSource& wanted : site.config.certificates)
-      TakeSource(before, i, false, wanted);
+      TakeSource(before, next, i, false, wanted);
     if (!site.config.standby.empty()) {
       config::CertificateSource standby;
       standby.path = site.config.standby;
-      TakeSource(before, i, true, standby);
+      TakeSource(before, next, i, true, standby);
     }
   }
   for (const auto& source : before) {
@@ -176,13 +178,18 @@ void Manager::TakeSources() {
   index_.Renew();
 }
 
-void Manager::TakeSource(CertSources& before, size_t site_index, bool is_standby,
+void Manager::TakeSource(CertSources& before, size_t& next, size_t site_index, bool is_standby,
                          const config::CertificateSource& wanted) {
   const std::string& site = snapshot_->sites[site_index].name;
-  auto same = std::find_if(before.begin(), before.end(), [&](const auto& source) {
+  const auto is_same = [&](const auto& source) {
     return source && source->IsSameAs(site, is_standby, wanted);
-  });
+  };
+  // Most reloads leave the order as it was.
+  auto same = next < before.size() && is_same(before[next])
+                  ? before.begin() + static_cast<ptrdiff_t>(next)
+                  : std::find_if(before.begin(), before.end(), is_same);
   if (same != before.end()) {
+    next = static_cast<size_t>(same - before.begin()) + 1;
     sources_.push_back(std::move(*same));
   } else {
     sources_.push_back(std::make_unique<CertSource>());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/base/allocator.h"
 #include "proxy/base/log.h"
 #include "proxy/base/text.h"
 
@@ -13,6 +14,7 @@ constexpr std::string_view kFolder = "proofs";
 constexpr std::string_view kHead = "genkan proofs 1\n";
 constexpr Millis kSaveDelay{1'000};
 constexpr Millis kLongestRest{100};
+constexpr size_t kMany = 1'000;
 constexpr size_t kHash = 32;
 // A record is a letter and its hashes.
 constexpr char kProof = 'P', kSignature = 'S';
@@ -112,7 +114,10 @@ void CertProver::Next() {
 void CertProver::Finish(const std::string& fingerprint, Answer answer) {
   if (answer.result.rehearsed && answer.result.rehearsed->failure.empty()) MarkProved(fingerprint);
   options_.on_result(fingerprint, std::move(answer.result));
-  if (!waiting_.empty()) next_.Start(std::min(answer.took, kLongestRest));
+  ++answered_;
+  if (!waiting_.empty()) return next_.Start(std::min(answer.took, kLongestRest));
+  // What thousands of trials took and left in between of what stays.
+  if (std::exchange(answered_, 0) >= kMany) GiveBackFreed();
 }
 
 void CertProver::SaveSoon() {

@@ -83,6 +83,7 @@ class CertProver {
   std::set<std::string> proved_;
   std::deque<ProofTask> waiting_;
   uint64_t trials_ = 0;
+  size_t answered_ = 0;  // since nothing was waiting
   bool is_busy_ = false;
   event::Timer next_, save_;
 };

@@ -214,7 +214,7 @@ void CertSwapper::Consider(const CertSource& source, CertEntry& entry, FoundCert
       entry.chain = std::move(found.chain);
       entry.is_judged = found.is_judged;
       if (found.is_judged) {
-        entry.proofs = std::move(found.proofs);
+        entry.proofs = Share(std::move(found.proofs));
       } else {
         ProveLater(entry);
       }
@@ -311,7 +311,7 @@ void CertSwapper::PutInService(CertEntry& entry, FoundCertificate found,
                                const std::string& objection, bool is_forced) {
   tls::BundlePtr before = std::exchange(entry.in_service, found.bundle);
   entry.chain = std::move(found.chain);
-  entry.proofs = std::move(found.proofs);
+  entry.proofs = Share(std::move(found.proofs));
   entry.is_judged = found.is_judged;
   entry.issuer = std::move(found.issuer);
   entry.files = std::move(found.files);
@@ -359,6 +359,13 @@ void CertSwapper::StopProving(CertEntry& entry) {
   if (found->second.empty()) proving_.erase(found);
 }
 
+std::shared_ptr<const std::vector<tls::ChainProof>> CertSwapper::Share(
+    std::vector<tls::ChainProof> proofs) {
+  if (last_proofs_ == nullptr || *last_proofs_ != proofs)
+    last_proofs_ = std::make_shared<const std::vector<tls::ChainProof>>(std::move(proofs));
+  return last_proofs_;
+}
+
 // Good is what has been tried.
 void CertSwapper::SaveLastGood(const CertEntry& entry) {
   if (config().certificates.keep_last_good && entry.is_proved)
@@ -399,9 +406,9 @@ CertSwapper::Proved CertSwapper::TakeProof(const std::string& fingerprint,
       SaveLastGood(*entry);
     }
     if (!entry->is_judged) {
-      entry->proofs = result.proofs;
+      entry->proofs = Share(result.proofs);
       entry->is_judged = true;
-      if (IsRefused(entry->proofs)) proved.not_verified.push_back(entry);
+      if (IsRefused(*entry->proofs)) proved.not_verified.push_back(entry);
     }
     // Otherwise it came later, with a task of its own.
     if (entry->is_proved) StopProving(*entry);

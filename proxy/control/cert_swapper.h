@@ -82,14 +82,17 @@ class CertSwapper {
   void TakeOutOfService(CertEntry& entry, const std::string& failure,
                         const CertificateContext& context);
   void SaveLastGood(const CertEntry& entry);
+  // Those of the last call where they are the same.
+  std::shared_ptr<const std::vector<tls::ChainProof>> Share(std::vector<tls::ChainProof> proofs);
 
   const config::Config& config() const { return *snapshot_->config; }
 
   Options options_;
   server::SnapshotPtr snapshot_;
   LastGood last_good_;
-  std::set<CertEntry*> fresh_;  // their findings are to be told
-  std::set<CertEntry*> waiting_;                                      // for their staple
+  std::shared_ptr<const std::vector<tls::ChainProof>> last_proofs_;
+  std::set<CertEntry*> fresh_;    // their findings are to be told
+  std::set<CertEntry*> waiting_;  // for their staple
   std::unordered_map<std::string, std::vector<CertEntry*>> proving_;  // by fingerprint
   event::Timer pending_;
 };

@@ -49,6 +49,7 @@ struct TrustVerdict {
   int code = 0;         // X509_V_ERR_…, what openssl prints as the verify return code; 0 for yes
   std::string subject;  // of the certificate at fault
   std::string reason;   // "certificate has expired"; "" for yes
+  bool operator==(const TrustVerdict&) const = default;
 };
 
 class TrustProfile {

@@ -37,6 +37,7 @@ struct ChainProof {
   TrustProfilePtr profile;
   TrustVerdict verdict;
   bool is_by_long = false;  // of the long chain of `by_client`, which alone it takes
+  bool operator==(const ChainProof&) const = default;
 };
 // In the order of the profiles. `long_chain` may be empty.
 std::vector<ChainProof> ProveChain(const std::vector<TrustProfilePtr>& profiles,
