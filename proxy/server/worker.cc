@@ -20,8 +20,11 @@ constexpr size_t kMostOldSnapshots = 16;
 // Five hundred requests under way at a time, which end in one turn.
 constexpr size_t kMostKept = 2 * 1024 * 1024;
 constexpr Millis kTick{1'000};
-// How long a socket that is given up still takes what had connected before: closing it would reset them.
+// How long a socket that is given up still takes what had connected before: closing it would reset
+// them.
 constexpr Millis kLastAccepts{100};
+// How far apart a busy worker's turns begin: so late, at most, is what came meanwhile.
+constexpr std::chrono::microseconds kPace{100};
 
 // Client connections that the descriptors suffice for: each may need a second one to its origin.
 uint32_t ConnectionsFromDescriptors() {
@@ -30,7 +33,8 @@ uint32_t ConnectionsFromDescriptors() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 480;
   rlim_t descriptors = std::min(limit.rlim_cur, kMost * 2 + kReserved);
-  if (descriptors <= kReserved * 2) return static_cast<uint32_t>(std::max<rlim_t>(descriptors / 4, 1));
+  if (descriptors <= kReserved * 2)
+    return static_cast<uint32_t>(std::max<rlim_t>(descriptors / 4, 1));
   return static_cast<uint32_t>((descriptors - kReserved) / 2);
 }
 
@@ -122,6 +126,7 @@ void WorkerImpl::Run() {
   KeepAtMost(kMostKept);
   tick_due_ = std::chrono::steady_clock::now() + kTick;
   tick_.Start(kTick);
+  loop_.SetPace(kPace);
   loop_.Run();
   CleanUp();
 }

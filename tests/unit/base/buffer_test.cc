@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <random>
+#include <string>
 
 namespace genkan {
 namespace {
@@ -53,6 +56,105 @@ TEST(Buffer, CommitAddsWhatWasWrittenIntoTheReserve) {
   room[0] = 'b';
   buffer.Commit(1);
   EXPECT_EQ(buffer.ToText(), "ab");
+}
+
+// size() is kept beside the evbuffer: whatever is done, in whatever order, they agree.
+TEST(Buffer, HoldsWhatATextWouldAfterAnyOperations) {
+  std::mt19937 random(2018);
+  auto below = [&random](size_t limit) { return random() % limit; };
+  std::array<Buffer, 2> buffers;
+  std::array<std::string, 2> texts;
+  char next = 'a';
+  auto some = [&] {
+    next = next == 'z' ? 'a' : static_cast<char>(next + 1);
+    return std::string(below(3) == 0 ? below(5'000) : below(9), next);
+  };
+  for (int step = 0; step < 20'000; ++step) {
+    size_t one = below(2);
+    Buffer& buffer = buffers[one];
+    Buffer& other = buffers[1 - one];
+    std::string& text = texts[one];
+    std::string& other_text = texts[1 - one];
+    switch (below(9)) {
+      case 0:
+      case 1: {
+        std::string added = some();
+        buffer.Append(std::string_view(added));
+        text += added;
+        break;
+      }
+      case 2: {
+        std::string added = some();
+        buffer.Prepend(added);
+        text.insert(0, added);
+        break;
+      }
+      case 3: {
+        std::string added = some();
+        std::span<char> room = buffer.Reserve(added.size() + 1);
+        ASSERT_GE(room.size(), added.size() + 1);
+        std::copy(added.begin(), added.end(), room.begin());
+        buffer.Commit(added.size());
+        text += added;
+        break;
+      }
+      case 4: {
+        size_t limit = below(6'000);
+        size_t moved = buffer.MoveTo(other, limit);
+        ASSERT_EQ(moved, std::min(limit, text.size()));
+        other_text += text.substr(0, moved);
+        text.erase(0, moved);
+        break;
+      }
+      case 5: {
+        size_t bytes = below(6'000);
+        buffer.Drain(bytes);
+        text.erase(0, bytes);
+        break;
+      }
+      case 6: {
+        std::string taken(below(3'000), '\0');
+        taken.resize(buffer.Take(taken));
+        ASSERT_EQ(taken, text.substr(0, taken.size()));
+        text.erase(0, taken.size());
+        break;
+      }
+      case 7:
+        ASSERT_EQ(buffer.Linear(text.size() / 2), text.substr(0, text.size() / 2));
+        break;
+      case 8:
+        if (below(20) == 0) {
+          other.Append(buffer);
+          other_text += text;
+          text.clear();
+        } else if (below(20) == 0) {
+          std::swap(buffer, other);
+          std::swap(text, other_text);
+        }
+        break;
+    }
+    ASSERT_EQ(buffer.size(), text.size()) << step;
+    ASSERT_EQ(other.size(), other_text.size()) << step;
+    ASSERT_EQ(buffer.ToText(), text) << step;
+    ASSERT_EQ(buffer.Front(), text.substr(0, buffer.Front().size())) << step;
+    ASSERT_EQ(buffer.Front().empty(), text.empty()) << step;
+  }
+}
+
+TEST(Buffer, OneThatNeverHadAByteIsAsEmptyAsOneThatLostThem) {
+  Buffer fresh, other("x");
+  std::array<char, 4> room;
+  EXPECT_EQ(fresh.Take(room), 0u);
+  EXPECT_EQ(fresh.CopyFront(room), 0u);
+  EXPECT_EQ(fresh.MoveTo(other, 10), 0u);
+  EXPECT_TRUE(fresh.Linear(10).empty());
+  EXPECT_TRUE(fresh.Front().empty());
+  fresh.Drain(10);
+  fresh.Clear();
+  other.Append(fresh);
+  fresh.Append(other);
+  EXPECT_EQ(fresh.ToText(), "x");
+  EXPECT_TRUE(other.empty());
 }
 
 }  // namespace

@@ -35,6 +35,16 @@ TEST(EventLoop, PostedWorkRunsOnTheLoopsThread) {
   EXPECT_TRUE(is_loop_thread);
 }
 
+TEST(EventLoop, APacedLoopDoesAllItsWork) {
+  EventLoop loop;
+  loop.SetPace(std::chrono::microseconds(100));
+  int turns = 0;
+  std::function<void()> again = [&] { ++turns < 2'000 ? loop.Post(again) : loop.Stop(); };
+  loop.Post(again);
+  loop.Run();
+  EXPECT_EQ(turns, 2'000);
+}
+
 TEST(EventLoop, DeferredWorkRunsInTheSameTurnAlsoWhenItDefersMore) {
   EventLoop loop;
   std::vector<std::string> order;

@@ -519,7 +519,7 @@ TEST(TlsStream, SmallAnswerIsOneRecordAndOneWrite) {
   ASSERT_TRUE(pair.Handshake());
   pair.loop.RunOnce();
   Buffer out("head");
-  evbuffer_add_reference(out.raw(), "body", 4, nullptr, nullptr);
+  out.Append(Buffer("body"));  // a piece of its own
   int before = pair.counting->writes;
   EXPECT_EQ(pair.stream->Write(out).state, IoState::kOk);
   EXPECT_EQ(pair.counting->writes - before, 1);
