@@ -28,6 +28,7 @@ H2Error CodeFor(const Error& error) {
 
 // Fields that go out: never what is meant for one connection, nor what the codec itself writes.
 void AppendFields(const Headers& headers, bool is_trailers, std::vector<H2Field>& fields) {
+  fields.reserve(fields.size() + headers.size() + 1);  // and a content-length
   for (auto field : headers) {
     if (IsConnectionSpecific(field.name) || EqualsIgnoreCase(field.name, "te") ||
         !IsToken(field.name) || !IsFieldValue(field.value)) {

@@ -17,7 +17,9 @@ bool IsConnectionSpecific(std::string_view name);
 
 class H2RequestReader {
  public:
-  explicit H2RequestReader(const CodecLimits& limits) : limits_(limits) {}
+  explicit H2RequestReader(const CodecLimits& limits) : limits_(limits) {
+    head_.headers.Reserve(kUsualFields, kUsualBytes);
+  }
 
   // Takes the next field. What is over the limits is counted, not kept.
   void Add(std::string_view name, std::string_view value);
@@ -37,6 +39,10 @@ class H2RequestReader {
   void CheckTarget();
   void CheckAuthority();
   void DecideFraming(bool end);
+
+  // A browser's head without its cookies.
+  static constexpr size_t kUsualFields = 16;
+  static constexpr size_t kUsualBytes = 1024 - 64;
 
   const CodecLimits& limits_;
   RequestHead head_;

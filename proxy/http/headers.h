@@ -77,6 +77,11 @@ class Headers {
     arena_.reserve(bytes);
   }
 
+  // Room for a copy of `other` and for so much more behind it; copied next, nothing grows again.
+  void ReserveFor(const Headers& other, size_t fields, size_t bytes) {
+    Reserve(other.entries_.size() + fields, other.arena_.size() + bytes);
+  }
+
   class Iterator {
    public:
     Iterator(const Headers& headers, size_t index) : headers_(&headers), index_(index) {}

@@ -73,7 +73,7 @@ bool IsTokenByte(char c) { return IsIn(kTokenBytes, c); }
 
 bool IsToken(std::string_view text) { return !text.empty() && AreAllIn(kTokenBytes, text); }
 
-bool IsFieldValue(std::string_view value) { return AreAllIn(kValueBytes, value); }
+bool IsFieldValue(std::string_view value) { return AreValueBytes(value); }
 
 bool IsAuthority(std::string_view authority) {
   size_t colon = PortColon(authority);

@@ -18,7 +18,7 @@ namespace genkan::tls {
 namespace {
 
 constexpr size_t kHeader = 5;
-constexpr size_t kTag = 16;
+constexpr size_t kTag = RecordCipher::kTag;
 constexpr size_t kMostContent = 16 * 1024;
 constexpr size_t kMostCiphertext = kMostContent + 256;
 // Smaller ones are opened aside and copied, so that a waiting head holds its own size and not a
@@ -51,29 +51,10 @@ void Expand(provider::Sha2 digest, std::string_view secret, std::string_view lab
 
 }  // namespace
 
-struct RecordLayer::Suite {
-  uint16_t id;
-  const EVP_CIPHER* cipher;  // fetched once: by name it costs more than sealing a small record
-  provider::Sha2 digest;
-  size_t secret_size() const { return provider::DigestSize(digest); }
-};
-
-const RecordLayer::Suite* RecordLayer::Find(uint16_t suite) {
-  // Never freed: used until the process ends.
-  static const std::array<Suite, 3> suites = {{
-      {0x1301, EVP_CIPHER_fetch(nullptr, "AES-128-GCM", nullptr), provider::Sha2::kSha256},
-      {0x1302, EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr), provider::Sha2::kSha384},
-      {0x1303, EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr), provider::Sha2::kSha256},
-  }};
-  for (const Suite& one : suites)
-    if (one.id == suite && one.cipher != nullptr) return &one;
-  return nullptr;
-}
-
 std::unique_ptr<RecordLayer> RecordLayer::MakeServer(uint16_t suite, std::string_view client_secret,
                                                      std::string_view server_secret,
                                                      uint64_t written) {
-  const Suite* known = Find(suite);
+  const RecordSuite* known = RecordSuite::Find(suite);
   if (known == nullptr) return nullptr;
   std::unique_ptr<RecordLayer> layer(new RecordLayer(*known));
   if (!layer->SetSecret(layer->read_, client_secret) ||
@@ -97,8 +78,7 @@ RecordLayer::~RecordLayer() {
 bool RecordLayer::SetSecret(Direction& direction, std::string_view secret) {
   if (secret.size() != suite_.secret_size()) return false;
   std::memcpy(direction.secret.data(), secret.data(), secret.size());
-  direction.context.reset(EVP_CIPHER_CTX_new());
-  return direction.context != nullptr && SetKeys(direction);
+  return SetKeys(direction);
 }
 
 // RFC 8446 7.2.
@@ -116,13 +96,11 @@ bool RecordLayer::UpdateSecret(Direction& direction) {
 bool RecordLayer::SetKeys(Direction& direction) {
   std::string_view secret = AsText({direction.secret.data(), suite_.secret_size()});
   std::array<unsigned char, 32> key{};
-  auto key_bytes =
-      std::span(key).first(static_cast<size_t>(EVP_CIPHER_get_key_length(suite_.cipher)));
+  auto key_bytes = std::span(key).first(suite_.key_size);
   Expand(suite_.digest, secret, "key", key_bytes);
   Expand(suite_.digest, secret, "iv", direction.iv);
-  bool is_good =
-      EVP_CipherInit_ex2(direction.context.get(), suite_.cipher, key.data(), direction.iv.data(),
-                         &direction == &write_ ? 1 : 0, nullptr) == 1;
+  auto way = &direction == &write_ ? RecordCipher::Way::kSeal : RecordCipher::Way::kOpen;
+  bool is_good = direction.cipher.SetKey(suite_, key_bytes, way);
   provider::Wipe(key.data(), key.size());
   direction.sequence = 0;
   return is_good;
@@ -195,13 +173,10 @@ bool RecordLayer::OpenRecord(Buffer& in, size_t length, char* to, size_t& bytes,
       if (offset == pieces[piece].iov_len && wanted > 0) ++piece, offset = 0;
     }
   };
-  EVP_CIPHER_CTX* context = read_.context.get();
   std::array<unsigned char, kHeader> header{};
   copy(header.data(), header.size());
   auto nonce = Nonce(read_);
-  int got = 0;
-  bool is_good = EVP_DecryptInit_ex2(context, nullptr, nullptr, nonce.data(), nullptr) == 1 &&
-                 EVP_DecryptUpdate(context, nullptr, &got, header.data(), kHeader) == 1;
+  bool is_good = read_.cipher.Begin(nonce, header);
   size_t left = length - kHeader - kTag;
   auto* out = reinterpret_cast<unsigned char*>(to);
   size_t opened = 0;
@@ -209,8 +184,8 @@ bool RecordLayer::OpenRecord(Buffer& in, size_t length, char* to, size_t& bytes,
     if (offset == pieces[piece].iov_len) ++piece, offset = 0;
     size_t here = std::min(left, pieces[piece].iov_len - offset);
     const auto* from = static_cast<const unsigned char*>(pieces[piece].iov_base) + offset;
-    is_good = EVP_DecryptUpdate(context, out + opened, &got, from, static_cast<int>(here)) == 1;
-    opened += static_cast<size_t>(got);
+    is_good = read_.cipher.Update(from, here, out + opened);
+    opened += here;
     offset += here;
     left -= here;
   }
@@ -219,8 +194,7 @@ bool RecordLayer::OpenRecord(Buffer& in, size_t length, char* to, size_t& bytes,
     if (offset == pieces[piece].iov_len) ++piece, offset = 0;
     copy(tag.data(), tag.size());
   }
-  is_good = is_good && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kTag, tag.data()) == 1 &&
-            EVP_DecryptFinal_ex(context, out + opened, &got) == 1;
+  is_good = is_good && read_.cipher.Open(tag);
   in.Drain(length);
   if (!is_good) return Fail(kBadRecordMac, "decryption failed or bad record mac"), false;
   // Padding is zeros behind the type.
@@ -353,7 +327,6 @@ RecordLayer::Opened RecordLayer::Open(Buffer& in, Buffer& into, size_t limit) {
 // ---- sealing
 
 void RecordLayer::SealRecord(uint8_t type, Buffer& from, size_t bytes, unsigned char* to) {
-  EVP_CIPHER_CTX* context = write_.context.get();
   auto nonce = Nonce(write_);
   size_t length = bytes + 1 + kTag;
   to[0] = SSL3_RT_APPLICATION_DATA;
@@ -361,35 +334,29 @@ void RecordLayer::SealRecord(uint8_t type, Buffer& from, size_t bytes, unsigned 
   to[2] = 3;
   to[3] = static_cast<unsigned char>(length >> 8);
   to[4] = static_cast<unsigned char>(length);
-  int made = 0;
   // With keys and room at hand none of these can fail but for a bug.
-  GENKAN_CHECK(EVP_EncryptInit_ex2(context, nullptr, nullptr, nonce.data(), nullptr) == 1);
-  GENKAN_CHECK(EVP_EncryptUpdate(context, nullptr, &made, to, kHeader) == 1);
+  GENKAN_CHECK(write_.cipher.Begin(nonce, {to, kHeader}));
   unsigned char* out = to + kHeader;
-  size_t left = bytes;
   if (size_t front = from.Front().size(); front < std::min(bytes, kSmall)) {
     // Heads and frames: joined in their place they are sealed at once.
     from.Take({reinterpret_cast<char*>(out), bytes});
     out[bytes] = type;
-    GENKAN_CHECK(EVP_EncryptUpdate(context, out, &made, out, static_cast<int>(bytes + 1)) == 1);
-    out += made;
-    left = 0;
+    GENKAN_CHECK(write_.cipher.Update(out, bytes + 1, out));
+    out += bytes + 1;
   } else {
-    while (left > 0) {
+    for (size_t left = bytes; left > 0;) {
       std::string_view piece = from.Front().substr(0, left);
       GENKAN_CHECK(!piece.empty());
       const auto* data = reinterpret_cast<const unsigned char*>(piece.data());
-      GENKAN_CHECK(EVP_EncryptUpdate(context, out, &made, data, static_cast<int>(piece.size())) ==
-                   1);
-      out += made;
+      GENKAN_CHECK(write_.cipher.Update(data, piece.size(), out));
+      out += piece.size();
       left -= piece.size();
       from.Drain(piece.size());
     }
-    GENKAN_CHECK(EVP_EncryptUpdate(context, out, &made, &type, 1) == 1);
-    out += made;
+    GENKAN_CHECK(write_.cipher.Update(&type, 1, out));
+    ++out;
   }
-  GENKAN_CHECK(EVP_EncryptFinal_ex(context, out, &made) == 1);
-  GENKAN_CHECK(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kTag, out) == 1);
+  GENKAN_CHECK(write_.cipher.Seal(std::span<unsigned char, kTag>(out, kTag)));
 }
 
 void RecordLayer::SealMessage(uint8_t type, std::string_view message, Buffer& out) {

@@ -5,8 +5,6 @@
 // thread; owned by the TlsStream.
 #pragma once
 
-#include <openssl/evp.h>
-
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -14,7 +12,7 @@
 #include <string_view>
 
 #include "proxy/base/buffer.h"
-#include "proxy/tls/openssl_ptr.h"
+#include "proxy/tls/record_cipher.h"
 
 namespace genkan::tls {
 
@@ -67,17 +65,15 @@ class RecordLayer {
   std::string_view reason() const { return reason_; }
 
  private:
-  struct Suite;
   // One direction's keys.
   struct Direction {
-    OpensslPtr<EVP_CIPHER_CTX, EVP_CIPHER_CTX_free> context;
+    RecordCipher cipher;
     std::array<unsigned char, 48> secret{};
     std::array<unsigned char, 12> iv{};
     uint64_t sequence = 0;
   };
 
-  static const Suite* Find(uint16_t suite);
-  explicit RecordLayer(const Suite& suite) : suite_(suite) {}
+  explicit RecordLayer(const RecordSuite& suite) : suite_(suite) {}
   bool SetSecret(Direction& direction, std::string_view secret);
   bool UpdateSecret(Direction& direction);
   bool SetKeys(Direction& direction);
@@ -99,7 +95,7 @@ class RecordLayer {
   void SealRecord(uint8_t type, Buffer& from, size_t bytes, unsigned char* to);
   void SealMessage(uint8_t type, std::string_view message, Buffer& out);
 
-  const Suite& suite_;
+  const RecordSuite& suite_;
   Direction read_, write_;
   std::string pending_;  // opened, but over the reader's limit
   std::string_view reason_;

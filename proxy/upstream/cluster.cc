@@ -23,7 +23,7 @@ class ClusterImpl final : public Cluster, private Pool::Owner, private Dispatche
   ~ClusterImpl() override;
   Status Open(event::BlockingPool& blocking, const ClusterOptions& options);
 
-  std::unique_ptr<UpstreamRequest> Start(http::RequestHead head, bool end,
+  std::unique_ptr<UpstreamRequest> Start(http::RequestHead&& head, bool end,
                                          const StartOptions& options,
                                          UpstreamHandler& handler) override;
   void Drain() override;
@@ -113,7 +113,7 @@ Status ClusterImpl::Open(event::BlockingPool& blocking, const ClusterOptions& op
   return {};
 }
 
-std::unique_ptr<UpstreamRequest> ClusterImpl::Start(http::RequestHead head, bool end,
+std::unique_ptr<UpstreamRequest> ClusterImpl::Start(http::RequestHead&& head, bool end,
                                                     const StartOptions& options,
                                                     UpstreamHandler& handler) {
   Dispatcher& self = *this;

@@ -107,8 +107,8 @@ struct ClusterOptions {
   bool checks_health = true;
 };
 
-// Not destroyed from within a handler's call: its frames are on the stack then (Retire what holds the
-// snapshot). Requests that outlive it hear nothing more.
+// Not destroyed from within a handler's call: its frames are on the stack then (Retire what holds
+// the snapshot). Requests that outlive it hear nothing more.
 class Cluster {
  public:
   static Result<std::unique_ptr<Cluster>> Make(event::EventLoop& loop, event::BlockingPool& pool,
@@ -118,7 +118,7 @@ class Cluster {
 
   // Sends the head (already prepared for the upstream). `end`: no body follows. The handler
   // outlives the request.
-  virtual std::unique_ptr<UpstreamRequest> Start(http::RequestHead head, bool end,
+  virtual std::unique_ptr<UpstreamRequest> Start(http::RequestHead&& head, bool end,
                                                  const StartOptions& options,
                                                  UpstreamHandler& handler) = 0;
   // Closes idle connections; requests under way go on. For a snapshot that is being let go.

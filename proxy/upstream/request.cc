@@ -20,8 +20,8 @@ std::string MakeProxyHeader(ProxyProtocolOut version, const StartOptions& option
 
 }  // namespace
 
-Request::Request(Dispatcher& dispatcher, const ClusterSpec& spec, http::RequestHead head, bool end,
-                 const StartOptions& options, UpstreamHandler& handler)
+Request::Request(Dispatcher& dispatcher, const ClusterSpec& spec, http::RequestHead&& head,
+                 bool end, const StartOptions& options, UpstreamHandler& handler)
     : dispatcher_(&dispatcher),
       spec_(spec),
       handler_(handler),

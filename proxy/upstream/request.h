@@ -32,7 +32,7 @@ class Dispatcher {
 
 class Request final : public UpstreamRequest, private ConnectionUser {
  public:
-  Request(Dispatcher& dispatcher, const ClusterSpec& spec, http::RequestHead head, bool end,
+  Request(Dispatcher& dispatcher, const ClusterSpec& spec, http::RequestHead&& head, bool end,
           const StartOptions& options, UpstreamHandler& handler);
   ~Request() override;
 
