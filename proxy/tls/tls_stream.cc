@@ -602,7 +602,7 @@ IoResult TlsStreamImpl::Write(Buffer& from) {
   if (is_blocked_) Flush();
   size_t total = 0;
   size_t gather = kGather;
-  if (from.size() > 2 * kGather) gather = std::clamp(lower_->WriteRoom(), kGather, kGatherBulk);
+  if (from.size() > kGather) gather = std::clamp(lower_->WriteRoom(), kGather, kGatherBulk);
   if (records_ != nullptr) return WriteRecords(from, gather);
   while (!from.empty() && !is_blocked_ && !has_write_failed_) {
     std::string_view piece = NextRecord(from);

@@ -63,6 +63,7 @@ struct CountingStream final : net::Stream {
   }
   void WantRead(bool wanted) override { lower->WantRead(wanted); }
   void WantWrite(bool wanted) override { lower->WantWrite(wanted); }
+  size_t WriteRoom() const override { return lower->WriteRoom(); }
   void CloseWrite() override { lower->CloseWrite(); }
   void Cancel() override { lower->Cancel(); }
   const Error& error() const override { return lower->error(); }

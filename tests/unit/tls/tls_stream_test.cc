@@ -529,6 +529,21 @@ TEST(TlsStream, SmallAnswerIsOneRecordAndOneWrite) {
   ASSERT_TRUE(pair.ClientReads(8 + 64 * 1024));
 }
 
+// What an origin's burst brings goes on as one write where the kernel has room for it, not as 64 KiB and a rest.
+TEST(TlsStream, ABurstIsOneWriteWhereThereIsRoom) {
+  TlsPair pair;
+  pair.Open();
+  ASSERT_TRUE(pair.Handshake());
+  pair.loop.RunOnce();
+  constexpr size_t kBurst = 93 * 1024;
+  size_t room = pair.stream->WriteRoom();
+  Buffer burst(Pattern(kBurst));
+  int before = pair.counting->writes;
+  pair.stream->Write(burst);
+  EXPECT_LE(pair.counting->writes - before, room > kBurst + 1024 ? 1 : 3) << room;
+  ASSERT_TRUE(pair.ClientReads(kBurst));
+}
+
 TEST(TlsStream, KeyUpdatesAreAnswered) {
   TlsPair pair;
   pair.Open();
