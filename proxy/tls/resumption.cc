@@ -297,8 +297,9 @@ Resumption::State Resumption::Receive(Buffer& in, Buffer& out) {
     if (state == State::kDone && ++records_ > kMostRecords)
       state = Fail(kUnexpectedMessage, "too many records");
     if (state == State::kDone) state = TakeMessages();
+    // RFC 8446 4.4.4: what follows our Finished is under the keys of the application, alerts too.
     if (state == State::kFailed && alert_owed_ != 0)
-      handshake_->SealAlert(SSL3_AL_FATAL, alert_owed_, out);
+      application_->SealAlert(SSL3_AL_FATAL, alert_owed_, out);
   }
   return state;
 }

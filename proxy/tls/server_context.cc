@@ -166,6 +166,7 @@ struct ServerContext::Impl {
     return *static_cast<Impl*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
   }
   void SetTicketKeys(TicketKeysPtr keys);
+  bool HasSuite(uint16_t suite) const;
   bool Apply(SSL* ssl, const TlsPolicy& site);
   const ClientAuthorities* AuthoritiesFor(const TlsPolicy& site);
 
@@ -194,6 +195,14 @@ void ServerContext::Impl::SetTicketKeys(TicketKeysPtr keys) {
   if (tickets == nullptr || tickets->keys().empty()) return;
   sealer.emplace(tickets->keys().front(), ticket_cipher.get());
   opener.emplace(tickets, ticket_cipher.get());
+}
+
+// Whoever configures OpenSSL may take suites of TLS 1.3 away.
+bool ServerContext::Impl::HasSuite(uint16_t suite) const {
+  const STACK_OF(SSL_CIPHER)* suites = SSL_CTX_get_ciphers(context.get());
+  for (int i = 0; i < sk_SSL_CIPHER_num(suites); ++i)
+    if (SSL_CIPHER_get_protocol_id(sk_SSL_CIPHER_value(suites, i)) == suite) return true;
+  return false;
 }
 
 const ClientAuthorities* ServerContext::Impl::AuthoritiesFor(const TlsPolicy& site) {
@@ -415,7 +424,8 @@ std::unique_ptr<Resumption> ServerContext::Resume(std::string_view received, Han
   const auto hello = ParsePskHello(received);
   if (!hello) return nullptr;
   TicketOpener::Opened opened;
-  if (!impl_->opener->Open(hello->identity, opened) || !IsUsable(opened.session, hello->suite))
+  if (!impl_->opener->Open(hello->identity, opened) || !IsUsable(opened.session, hello->suite) ||
+      !impl_->HasSuite(hello->suite))
     return nullptr;
   const TicketSession& session = opened.session;
   auto seen = InterpretHello(hello->fields);
@@ -453,6 +463,10 @@ SSL_TICKET_RETURN ServerContext::Impl::OnTicketRead(SSL* ssl, SSL_SESSION* sessi
                                                     const unsigned char*, size_t,
                                                     SSL_TICKET_STATUS status, void*) noexcept {
   if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+    return SSL_TICKET_RETURN_IGNORE_RENEW;
+  // In a resumption nobody is asked for a certificate: the session must have brought it.
+  if ((SSL_get_verify_mode(ssl) & SSL_VERIFY_FAIL_IF_NO_PEER_CERT) != 0 &&
+      SSL_SESSION_get0_peer(session) == nullptr)
     return SSL_TICKET_RETURN_IGNORE_RENEW;
   void* leaf = nullptr;
   size_t length = 0;

@@ -21,16 +21,17 @@ constexpr const char* kSuites[] = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SH
 struct SessionPair : TlsPair {
   explicit SessionPair(const char* suite = kSuites[0],
                        ServerContextOptions options = DefaultOptions(),
-                       const TlsPolicy* policy = nullptr)
+                       const TlsPolicy* policy = nullptr, int version = TLS1_3_VERSION)
       : TlsPair(std::move(options)) {
     delegate.site_policy = policy;
+    SSL_CTX_set_max_proto_version(client_context.get(), version);
     SSL_CTX_set_ciphersuites(client_context.get(), suite);
     // The first of ours is a share that the client sends.
     SSL_CTX_set1_groups_list(client_context.get(), "X25519:P-256");
     Open();
     EXPECT_TRUE(Handshake()) << client_error;
     Finish();
-    EXPECT_EQ(sessions.size(), 1u);
+    EXPECT_FALSE(sessions.empty());
   }
   void OpenWithSession() {
     Open();
@@ -160,6 +161,33 @@ TEST(Resumption, ASiteThatAsksForCertificatesIsLibssls) {
   other.delegate.site_policy = &policy;
   ASSERT_TRUE(other.Resume()) << other.client_error;
   EXPECT_FALSE(other.was_without_libssl());
+}
+
+// Nor does libssl: it asks nobody for a certificate in a resumption.
+TEST(Resumption, ASessionWithoutACertificateIsNoneWhereOneIsRequired) {
+  TlsPolicy policy;
+  policy.client_certificates = TlsPolicy::ClientCertificates::kRequire;
+  policy.client_ca = TlsPair::Ca().root().pem();
+  for (int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    SessionPair pair(kSuites[0], TlsPair::DefaultOptions(), nullptr, version);
+    pair.delegate.site_policy = &policy;
+    pair.Resume();
+    EXPECT_TRUE(testing::Eventually(pair.loop, [&] { return pair.reader.is_over; })) << version;
+    EXPECT_FALSE(pair.stream->is_handshake_done()) << version;
+    EXPECT_NE(pair.stream->error().detail.find("peer did not return a certificate"),
+              std::string::npos)
+        << pair.stream->error().detail;
+  }
+}
+
+TEST(Resumption, ASuiteThatOpensslIsConfiguredWithoutIsNotAgreedOn) {
+  SessionPair pair(kSuites[0]);
+  SSL_CTX_set_ciphersuites(pair.context->get(), kSuites[0]);
+  SSL_CTX_set_ciphersuites(pair.client_context.get(),
+                           "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256");
+  ASSERT_TRUE(pair.Resume()) << pair.client_error;
+  EXPECT_TRUE(pair.stream->handshake().is_resumed);
+  EXPECT_EQ(pair.stream->handshake().cipher, kSuites[0]);
 }
 
 TEST(Resumption, WithoutOurProviderAllIsLibssls) {
@@ -412,12 +440,14 @@ TEST(Resumption, WhatIsNoFinishedOfThatClientsEndsWithItsAlert) {
     EXPECT_EQ(wire.Receive(given.bytes(wire)), Resumption::State::kFailed) << given.name;
     EXPECT_EQ(wire.server->alert_owed(), given.alert) << given.name << wire.server->reason();
     EXPECT_FALSE(wire.server->reason().empty()) << given.name;
-    // The client sees that alert.
+    // The client sees that alert: behind our Finished all is under the keys of the application.
     const std::string_view sealed = wire.out.Linear(wire.out.size());
-    auto reading = RecordLayer::MakeServer(wire.server->suite(),
-                                           wire.secrets["SERVER_HANDSHAKE_TRAFFIC_SECRET"],
-                                           wire.secrets["CLIENT_HANDSHAKE_TRAFFIC_SECRET"], 0);
     EXPECT_EQ(sealed.size(), 24u) << given.name;
+    BIO_write(SSL_get_rbio(wire.client.get()), sealed.data(), static_cast<int>(sealed.size()));
+    char nothing;
+    EXPECT_LE(SSL_read(wire.client.get(), &nothing, 1), 0) << given.name;
+    EXPECT_EQ(ERR_GET_REASON(ERR_peek_error()), SSL_AD_REASON_OFFSET + given.alert)
+        << given.name << ": " << TakeOpensslErrors();
     EXPECT_EQ(wire.Receive(wire.flight), Resumption::State::kFailed) << "for good";
   }
 }
