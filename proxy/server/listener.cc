@@ -61,7 +61,9 @@ tls::HandshakeChoice Listener::OnClientHello(const tls::ClientHello& hello) {
   const SiteSpec& spec = snapshot.sites[*site];
   choice.bundle = std::move(match.bundle);
   choice.alert = kInternalError;
-  if (spec.has_own_tls) choice.site_policy = &spec.tls_policy;
+  // Also where it is the listener's own: the connection may have a context from before a reload, and
+  // the session that it gets is one of this policy.
+  choice.site_policy = &spec.tls_policy;
   choice.session_context = spec.session_context;
   return choice;
 }

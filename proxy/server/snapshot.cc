@@ -319,7 +319,6 @@ void Builder::AddSite(const config::Site& site) {
   }
   spec.name = names.empty() ? "" : names.front();
   spec.tls_policy = site.tls ? ReadTlsPolicy(*site.tls, site.position) : snapshot_->tls_policy;
-  spec.has_own_tls = !(spec.tls_policy == snapshot_->tls_policy);
   spec.session_context = tls::SessionContextOf(spec.name, spec.tls_policy);
   snapshot_->router.AddSite(index, names, site.is_default);
   snapshot_->sites.push_back(std::move(spec));

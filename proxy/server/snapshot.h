@@ -47,7 +47,6 @@ struct SiteSpec {
   config::Site config;
   std::string name;                    // the first of its names
   tls::TlsPolicy tls_policy;
-  bool has_own_tls = false;            // differs from the global policy
   std::string session_context;         // 32 bytes, see tls::HandshakeChoice
 };
 

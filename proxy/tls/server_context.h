@@ -28,7 +28,7 @@ struct HandshakeState;
 struct HandshakeChoice {
   BundlePtr bundle;                    // null: refuse with `alert`
   int alert = 112;                     // unrecognized_name; 80 internal_error where the certificate is missing
-  const TlsPolicy* site_policy = nullptr;  // only where the site differs from the listener's; outlives the handshake
+  const TlsPolicy* site_policy = nullptr;  // null: the context's; outlives the handshake
   std::string session_context;         // 32 bytes: SHA-256 of site id + TLS and client-certificate policy
 };
 

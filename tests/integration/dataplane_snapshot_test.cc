@@ -8,6 +8,7 @@
 #include <future>
 
 #include "proxy/base/text.h"
+#include "proxy/tls/openssl_ptr.h"
 #include "tests/integration/dataplane_harness.h"
 #include "tests/support/temp_dir.h"
 
@@ -366,6 +367,30 @@ TEST(Swap, RequestsUnderWayKeepTheirSnapshotAndTheNextUsesTheNew) {
   EXPECT_EQ(h2.Wait(stream).body, "oldend");
   EXPECT_EQ(waiting.Get("/").body, "new");
   EXPECT_TRUE(WaitFor([&] { return proxy.worker().metrics().snapshots_alive.value() == 1; }));
+}
+
+// A client that was there before cannot get round what the new configuration asks of it, nor get a
+// session that does.
+TEST(Swap, AHandshakeThatBeginsBehindItIsUnderTheNewPolicy) {
+  ScriptedOrigin origin(ScriptedOrigin::Always("ok"));
+  config::Config config = MakeConfig(origin.url());
+  Proxy proxy(config);
+  RawClient waiting(proxy.tls_port());
+  ASSERT_TRUE(WaitFor([&] { return proxy.Sum(&Metrics::connections_open) == 1; }));
+  TempDir folder;
+  const std::string ca = folder / "ca.pem";
+  std::ofstream(ca) << proxy.ca().root().pem();
+  config.tls.client_certificates.verify = "require";
+  config.tls.client_certificates.ca = {ca};
+  proxy.Reload(config);
+  const tls::SslCtxPtr context(SSL_CTX_new(TLS_client_method()));
+  SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION);
+  const tls::SslPtr client(SSL_new(context.get()));
+  SSL_set_tlsext_host_name(client.get(), "a.test");
+  SSL_set_fd(client.get(), waiting.fd());
+  EXPECT_NE(SSL_connect(client.get()), 1);
+  EXPECT_TRUE(WaitFor([&] { return proxy.Sum(&Metrics::handshakes_failed) == 1; }));
+  tls::TakeOpensslErrors();
 }
 
 TEST(Swap, NothingFailsUnderLoad) {

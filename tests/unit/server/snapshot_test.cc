@@ -142,7 +142,7 @@ TEST(Snapshot, ASitesOwnTlsHasItsOwnSessions) {
   config.sites[0].tls = tls;
   auto own = Build(config);
   ASSERT_TRUE(own.has_value());
-  EXPECT_TRUE((*own)->sites[0].has_own_tls);
+  EXPECT_EQ((*own)->sites[0].tls_policy.min_version, 0x0304);
   EXPECT_NE((*own)->sites[0].session_context, (*plain)->sites[0].session_context);
 }
 
