@@ -465,8 +465,10 @@ SSL_TICKET_RETURN ServerContext::Impl::OnTicketRead(SSL* ssl, SSL_SESSION* sessi
   if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
     return SSL_TICKET_RETURN_IGNORE_RENEW;
   // In a resumption nobody is asked for a certificate: the session must have brought it.
-  if ((SSL_get_verify_mode(ssl) & SSL_VERIFY_FAIL_IF_NO_PEER_CERT) != 0 &&
-      SSL_SESSION_get0_peer(session) == nullptr)
+  // Each resumption begins the session's time anew, but not the certificate's.
+  const X509* client = SSL_SESSION_get0_peer(session);
+  if (client != nullptr ? X509_cmp_current_time(X509_get0_notAfter(client)) <= 0
+                        : (SSL_get_verify_mode(ssl) & SSL_VERIFY_FAIL_IF_NO_PEER_CERT) != 0)
     return SSL_TICKET_RETURN_IGNORE_RENEW;
   void* leaf = nullptr;
   size_t length = 0;

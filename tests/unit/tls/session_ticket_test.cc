@@ -344,5 +344,32 @@ TEST(SessionTicket, AClientsCertificateComesBackWithItsSession) {
   EXPECT_EQ(pair.stream->handshake().client_subject, "CN=Alice");
 }
 
+// Otherwise a client that comes back every hour outlives it for ever.
+TEST(SessionTicket, AnExpiredClientCertificateIsAskedForAgain) {
+  TlsPolicy policy;
+  policy.client_certificates = TlsPolicy::ClientCertificates::kRequire;
+  policy.client_ca = TlsPair::Ca().intermediate().pem();
+  auto alice = TlsPair::Ca().LeafWith({.common_name = "Alice",
+                                       .not_after = SystemClock().Wall() - std::chrono::hours(1),
+                                       .extended_key_usage = "clientAuth"});
+  TlsPair pair;
+  pair.delegate.site_policy = &policy;
+  SSL_CTX_use_certificate(pair.client_context.get(), alice.certificate->x509());
+  SSL_CTX_use_PrivateKey(pair.client_context.get(), alice.key->get());
+  // The session is from before it expired.
+  X509_VERIFY_PARAM* parameters = SSL_CTX_get0_param(pair.context->get());
+  X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_NO_CHECK_TIME);
+  pair.Open();
+  ASSERT_TRUE(pair.Handshake()) << pair.client_error << pair.stream->error().detail;
+  EXPECT_EQ(pair.stream->handshake().client_subject, "CN=Alice");
+  pair.Finish();
+  X509_VERIFY_PARAM_clear_flags(parameters, X509_V_FLAG_NO_CHECK_TIME);
+  Resume(pair);
+  EXPECT_TRUE(testing::Eventually(pair.loop, [&] { return pair.reader.is_over; }));
+  EXPECT_FALSE(pair.stream->is_handshake_done());
+  EXPECT_NE(pair.stream->error().detail.find("certificate verify failed"), std::string::npos)
+      << pair.stream->error().detail;
+}
+
 }  // namespace
 }  // namespace genkan::tls
