@@ -199,6 +199,28 @@ TEST(Resumption, WithoutOurProviderAllIsLibssls) {
   EXPECT_FALSE(pair.was_without_libssl());
 }
 
+// No ticket of ours invites them: libssl skips what a client sends all the same, and the records
+// behind it are counted from the start.
+TEST(Resumption, EarlyDataAreSkippedAndTheRestArrives) {
+  SessionPair pair;
+  SSL_SESSION_set_max_early_data(pair.sessions.back().get(), 16'384);
+  pair.OpenWithSession();
+  size_t written = 0;
+  const std::string early(1000, 'e');
+  ASSERT_EQ(SSL_write_early_data(pair.client.get(), early.data(), early.size(), &written), 1)
+      << TakeOpensslErrors();
+  ASSERT_TRUE(pair.Handshake()) << pair.client_error << pair.stream->error().detail;
+  EXPECT_FALSE(pair.was_without_libssl());
+  EXPECT_TRUE(pair.stream->handshake().is_resumed);
+  EXPECT_EQ(SSL_get_early_data_status(pair.client.get()), SSL_EARLY_DATA_REJECTED);
+  EXPECT_TRUE(pair.stream->has_record_layer());
+  ASSERT_EQ(SSL_write(pair.client.get(), "question", 8), 8);
+  ASSERT_TRUE(testing::Eventually(pair.loop, [&] { return pair.reader.in.size() >= 8; }));
+  EXPECT_EQ(pair.reader.in.ToText(), "question");
+  pair.Finish();
+  EXPECT_EQ(pair.received, "bye");
+}
+
 TEST(Resumption, AHelloInPiecesIsTakenOrLeftWhole) {
   for (size_t first : {1u, 5u, 100u}) {
     SessionPair pair;
