@@ -1,7 +1,6 @@
 #include "proxy/tls/record_cipher.h"
 
 #include <openssl/core_names.h>
-#include <openssl/evp.h>
 #include <openssl/params.h>
 #include <openssl/provider.h>
 
@@ -33,8 +32,7 @@ const OSSL_DISPATCH* FindFunctions(OSSL_PROVIDER* provider, std::string_view nam
 
 RecordSuite Make(uint16_t id, const char* name, provider::Sha2 digest) {
   RecordSuite suite{};
-  // Never freed, so that the provider stays too.
-  EVP_CIPHER* cipher = EVP_CIPHER_fetch(nullptr, name, nullptr);
+  EVP_CIPHER* cipher = suite.cipher = EVP_CIPHER_fetch(nullptr, name, nullptr);
   if (cipher == nullptr) return suite;
   auto* provider = const_cast<OSSL_PROVIDER*>(EVP_CIPHER_get0_provider(cipher));
   const OSSL_DISPATCH* functions = provider == nullptr ? nullptr : FindFunctions(provider, name);

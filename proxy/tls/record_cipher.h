@@ -5,6 +5,7 @@
 #pragma once
 
 #include <openssl/core_dispatch.h>
+#include <openssl/evp.h>
 
 #include <array>
 #include <cstddef>
@@ -21,7 +22,8 @@ struct RecordSuite {
   provider::Sha2 digest;
   size_t key_size;
 
-  // Of the provider: a context is made with the first.
+  // Kept, and with it the provider, whose functions these are; a context is made with the first.
+  EVP_CIPHER* cipher;
   void* provider_context;
   OSSL_FUNC_cipher_newctx_fn* make;
   OSSL_FUNC_cipher_freectx_fn* free;
