@@ -335,6 +335,11 @@ bool ServerExchange::IsRedirected() const {
   return true;
 }
 
+bool ServerExchange::LacksCertificate(const tls::TlsPolicy& policy) const {
+  return policy.client_certificates == tls::TlsPolicy::ClientCertificates::kRequire &&
+         connection_->view().client_certificate == nullptr;
+}
+
 bool ServerExchange::RouteRequest() {
   const Snapshot& snapshot = config();
   bool is_tls = connection_->is_tls();
@@ -353,6 +358,13 @@ bool ServerExchange::RouteRequest() {
       SendStatus(421);
       return false;
     }
+  }
+  if (is_tls && LacksCertificate(snapshot.sites[*site_].tls_policy)) {
+    // The configuration has come to ask for one since: another connection will.
+    NoteFailure("a connection from before certificates were required");
+    connection_->codec().GoAway();
+    SendStatus(421);
+    return false;
   }
   if (IsRedirected()) {
     std::string host = host_.empty() ? snapshot.sites[*site_].name : host_;

@@ -393,6 +393,32 @@ TEST(Swap, AHandshakeThatBeginsBehindItIsUnderTheNewPolicy) {
   tls::TakeOpensslErrors();
 }
 
+// Nor one that has shaken hands: its next request is told to come by another connection.
+TEST(Swap, AKeptConnectionWithoutACertificateEndsWhereOneComesToBeRequired) {
+  ScriptedOrigin origin(ScriptedOrigin::Always("ok"));
+  config::Config config = MakeConfig(origin.url());
+  Proxy proxy(config);
+  H1Client h1(proxy.tls_port(), {.tls = true});
+  H2Client h2(proxy.tls_port());
+  ASSERT_EQ(h1.Get("/").status, 200);
+  ASSERT_EQ(h2.Get("/").status, 200);
+  TempDir folder;
+  const std::string ca = folder / "ca.pem";
+  std::ofstream(ca) << proxy.ca().root().pem();
+  config.tls.client_certificates.verify = "request";
+  config.tls.client_certificates.ca = {ca};
+  proxy.Reload(config);
+  EXPECT_EQ(h1.Get("/").status, 200);
+  EXPECT_EQ(h2.Get("/").status, 200);
+  config.tls.client_certificates.verify = "require";
+  proxy.Reload(config);
+  const auto refused = h1.Get("/");
+  EXPECT_EQ(refused.status, 421);
+  EXPECT_EQ(refused.Header("connection"), "close");
+  EXPECT_EQ(h2.Get("/").status, 421);
+  EXPECT_EQ(origin.requests().size(), 4u);
+}
+
 TEST(Swap, NothingFailsUnderLoad) {
   ScriptedOrigin origin(ScriptedOrigin::Always("ok"));
   config::Config config = MakeConfig(origin.url());
