@@ -2,6 +2,7 @@
 // Via, Location and cookies. Pure functions over heads.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,10 @@ struct PeerView {
   bool is_trusted =
       false;  // in trusted_proxies: incoming X-Forwarded-* and Forwarded are kept and extended
 };
+
+// What PrepareForUpstream usually adds to a head: room for it, and nothing grows again.
+inline constexpr size_t kForwardingFields = 8;
+inline constexpr size_t kForwardingBytes = 192;
 
 // Turns the head that came from the client into the one for the origin. False: refuse with 400 (an
 // underscore field where the policy says refuse).

@@ -415,8 +415,7 @@ Refusal ParseRequestHead(std::string_view bytes, size_t field_count, RequestHead
   size_t whole_size = bytes.size();
   Refusal refusal = ReadRequestLine(TakeLine(bytes), head);
   if (refusal.status != 0) return refusal;
-  // Room for what forwarding adds, so that the arena does not grow again.
-  head.headers.Reserve(field_count + 8, whole_size + 192);
+  head.headers.Reserve(field_count + 1, whole_size);  // and an Expect, for the request line's bytes
   head.headers.AdoptBlock(bytes);
   RequestFacts facts;
   for (;;) {

@@ -408,7 +408,8 @@ bool ServerExchange::PrepareUpstreamHead() {
     SendStatus(502);
     return false;
   }
-  upstream_request_.headers.ReserveFor(request_.headers, 8, 192);
+  upstream_request_.headers.ReserveFor(request_.headers, http::kForwardingFields,
+                                       http::kForwardingBytes);
   upstream_request_ = request_;
   if (upstream_request_.authority.empty()) {
     // The origin speaks HTTP/1.1 with us, and that needs a Host.

@@ -123,9 +123,9 @@ class ServerExchange final : public genkan::Exchange, private upstream::Upstream
   void Advance();
   // True: the step's modules are through.
   bool RunRequestModules();
-  // False: answered here.
   // The site asks for a client's certificate, and this connection has shown none.
   bool LacksCertificate(const tls::TlsPolicy& policy) const;
+  // False: answered here.
   bool RouteRequest();
   bool RefusesPath(bool has_path_filter);
   bool MayLeadElsewhere() const;

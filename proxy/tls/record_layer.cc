@@ -2,8 +2,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
-#include <openssl/ssl3.h>
-#include <openssl/tls1.h>
+#include <openssl/ssl.h>
 
 #include <algorithm>
 #include <cstring>
@@ -33,14 +32,6 @@ constexpr uint64_t kMostUnderOneKey = uint64_t{1} << 23;
 // Records in a row that bring no data cost us work and the peer nearly nothing.
 constexpr unsigned kMostIdleRecords = 32;
 constexpr size_t kPieces = 24;
-
-constexpr uint8_t kUnexpectedMessage = 10;
-constexpr uint8_t kBadRecordMac = 20;
-constexpr uint8_t kRecordOverflow = 22;
-constexpr uint8_t kDecodeError = 50;
-constexpr uint8_t kInternalError = 80;
-constexpr uint8_t kCloseNotify = 0;
-constexpr uint8_t kUserCanceled = 90;
 
 // A key, an IV or the next secret: of the lengths that a suite has, it cannot fail.
 void Expand(provider::Sha2 digest, std::string_view secret, std::string_view label,
@@ -137,11 +128,11 @@ size_t RecordLayer::NextLength(Buffer& in) {
   size_t length = static_cast<size_t>(at(3) << 8 | at(4));
   // Nothing is in the clear any more, not even a ChangeCipherSpec (RFC 8446 5).
   if (at(0) != SSL3_RT_APPLICATION_DATA) {
-    Fail(kUnexpectedMessage, "a record that is not encrypted");
+    Fail(SSL_AD_UNEXPECTED_MESSAGE, "a record that is not encrypted");
   } else if (length > kMostCiphertext) {
-    Fail(kRecordOverflow, "a record that is too long");
+    Fail(SSL_AD_RECORD_OVERFLOW, "a record that is too long");
   } else if (length < kTag + 1) {
-    Fail(kDecodeError, "a record that is too short");
+    Fail(SSL_AD_DECODE_ERROR, "a record that is too short");
   }
   return in.size() >= kHeader + length ? kHeader + length : 0;
 }
@@ -196,19 +187,19 @@ bool RecordLayer::OpenRecord(Buffer& in, size_t length, char* to, size_t& bytes,
   }
   is_good = is_good && read_.cipher.Open(tag);
   in.Drain(length);
-  if (!is_good) return Fail(kBadRecordMac, "decryption failed or bad record mac"), false;
+  if (!is_good) return Fail(SSL_AD_BAD_RECORD_MAC, "decryption failed or bad record mac"), false;
   // Padding is zeros behind the type.
   while (opened > 0 && out[opened - 1] == 0) --opened;
-  if (opened == 0) return Fail(kUnexpectedMessage, "a record of padding alone"), false;
+  if (opened == 0) return Fail(SSL_AD_UNEXPECTED_MESSAGE, "a record of padding alone"), false;
   type = out[opened - 1];
   bytes = opened - 1;
-  if (bytes > kMostContent) return Fail(kRecordOverflow, "a record that is too long"), false;
+  if (bytes > kMostContent) return Fail(SSL_AD_RECORD_OVERFLOW, "a record that is too long"), false;
   return true;
 }
 
 RecordLayer::State RecordLayer::TakeControl(uint8_t type, std::string_view content) {
   if (++idle_records_ > kMostIdleRecords)
-    return Fail(kUnexpectedMessage, "too many records without data");
+    return Fail(SSL_AD_UNEXPECTED_MESSAGE, "too many records without data");
   switch (type) {
     case SSL3_RT_APPLICATION_DATA:
       return State::kOk;  // empty: some send it against traffic analysis
@@ -217,15 +208,15 @@ RecordLayer::State RecordLayer::TakeControl(uint8_t type, std::string_view conte
     case SSL3_RT_HANDSHAKE:
       return TakeKeyUpdate(content);
     default:
-      return Fail(kUnexpectedMessage, "a record of an unknown type");
+      return Fail(SSL_AD_UNEXPECTED_MESSAGE, "a record of an unknown type");
   }
 }
 
 RecordLayer::State RecordLayer::TakeAlert(std::string_view content) {
-  if (content.size() != 2) return Fail(kDecodeError, "a malformed alert");
+  if (content.size() != 2) return Fail(SSL_AD_DECODE_ERROR, "a malformed alert");
   auto description = static_cast<uint8_t>(content[1]);
-  if (description == kUserCanceled) return State::kOk;
-  if (description == kCloseNotify) {
+  if (description == SSL_AD_USER_CANCELLED) return State::kOk;
+  if (description == SSL_AD_CLOSE_NOTIFY) {
     has_ended_ = true;
     return State::kEnd;
   }
@@ -238,11 +229,11 @@ RecordLayer::State RecordLayer::TakeAlert(std::string_view content) {
 RecordLayer::State RecordLayer::TakeKeyUpdate(std::string_view content) {
   constexpr std::string_view kUpdate("\x18\x00\x00\x01", 4);
   if (content.substr(0, 1) != kUpdate.substr(0, 1))
-    return Fail(kUnexpectedMessage, "an unexpected message");
+    return Fail(SSL_AD_UNEXPECTED_MESSAGE, "an unexpected message");
   if (content.size() != 5 || !content.starts_with(kUpdate) ||
       static_cast<unsigned char>(content[4]) > 1)
-    return Fail(kDecodeError, "a malformed KeyUpdate");
-  if (!UpdateSecret(read_)) return Fail(kInternalError, "the next keys");
+    return Fail(SSL_AD_DECODE_ERROR, "a malformed KeyUpdate");
+  if (!UpdateSecret(read_)) return Fail(SSL_AD_INTERNAL_ERROR, "the next keys");
   // One answer is enough for all that came before it (RFC 8446 4.6.3).
   owes_update_ |= content[4] == 1;
   return State::kOk;

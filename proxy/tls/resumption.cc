@@ -3,8 +3,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
-#include <openssl/ssl3.h>
-#include <openssl/tls1.h>
+#include <openssl/ssl.h>
 
 #include <array>
 #include <span>
@@ -14,6 +13,7 @@
 #include "proxy/tls/provider/tls13_kdf.h"
 #include "proxy/tls/provider/wipe.h"
 #include "proxy/tls/provider/x25519.h"
+#include "proxy/tls/wire_writer.h"
 
 namespace genkan::tls {
 namespace {
@@ -26,11 +26,6 @@ using provider::Sha2Hash;
 constexpr size_t kRandom = 32;
 // What a client sends fits one or two; more in small pieces is no client.
 constexpr unsigned kMostRecords = 8;
-
-constexpr uint8_t kUnexpectedMessage = 10;
-constexpr uint8_t kDecodeError = 50;
-constexpr uint8_t kDecryptError = 51;
-constexpr uint8_t kInternalError = 80;
 
 Sha2 DigestOf(uint16_t suite) { return suite == 0x1302 ? Sha2::kSha384 : Sha2::kSha256; }
 
@@ -79,39 +74,30 @@ void Verify(Sha2 digest, Bytes base, const Value& transcript, Value& out) {
   Hmac(digest, key.bytes(), transcript.bytes(), out);
 }
 
-void Append(std::string& out, uint64_t value, size_t bytes) {
-  while (bytes-- > 0) out.push_back(static_cast<char>(value >> (8 * bytes)));
-}
-
-void AppendVector(std::string& out, size_t width, std::string_view content) {
-  Append(out, content.size(), width);
-  out.append(content);
-}
-
 std::string Message(uint8_t type, std::string_view body) {
   std::string message;
-  Append(message, type, 1);
+  AppendInt(message, type, 1);
   AppendVector(message, 3, body);
   return message;
 }
 
 std::string ServerHello(const PskHello& hello, Bytes random, Bytes share) {
   std::string body, extensions, key;
-  Append(body, TLS1_2_VERSION, 2);
+  AppendInt(body, TLS1_2_VERSION, 2);
   body.append(AsText(random));
   AppendVector(body, 1, hello.session_id);
-  Append(body, hello.suite, 2);
-  Append(body, 0, 1);  // no compression
-  Append(extensions, TLSEXT_TYPE_supported_versions, 2);
-  Append(extensions, 2, 2);
-  Append(extensions, TLS1_3_VERSION, 2);
-  Append(key, 0x001d, 2);
+  AppendInt(body, hello.suite, 2);
+  AppendInt(body, 0, 1);  // no compression
+  AppendInt(extensions, TLSEXT_TYPE_supported_versions, 2);
+  AppendInt(extensions, 2, 2);
+  AppendInt(extensions, TLS1_3_VERSION, 2);
+  AppendInt(key, 0x001d, 2);
   AppendVector(key, 2, AsText(share));
-  Append(extensions, TLSEXT_TYPE_key_share, 2);
+  AppendInt(extensions, TLSEXT_TYPE_key_share, 2);
   AppendVector(extensions, 2, key);
-  Append(extensions, TLSEXT_TYPE_psk, 2);
-  Append(extensions, 2, 2);
-  Append(extensions, 0, 2);  // the first identity
+  AppendInt(extensions, TLSEXT_TYPE_psk, 2);
+  AppendInt(extensions, 2, 2);
+  AppendInt(extensions, 0, 2);  // the first identity
   AppendVector(body, 2, extensions);
   return Message(SSL3_MT_SERVER_HELLO, body);
 }
@@ -122,13 +108,13 @@ std::string EncryptedExtensions(const Resumption::Answers& answers) {
     std::string name, list;
     AppendVector(name, 1, answers.alpn);
     AppendVector(list, 2, name);
-    Append(extensions, TLSEXT_TYPE_application_layer_protocol_negotiation, 2);
+    AppendInt(extensions, TLSEXT_TYPE_application_layer_protocol_negotiation, 2);
     AppendVector(extensions, 2, list);
   }
   // RFC 6066 3: a server that used the name says so with an empty extension.
   if (answers.has_used_name) {
-    Append(extensions, TLSEXT_TYPE_server_name, 2);
-    Append(extensions, 0, 2);
+    AppendInt(extensions, TLSEXT_TYPE_server_name, 2);
+    AppendInt(extensions, 0, 2);
   }
   AppendVector(body, 2, extensions);
   return Message(SSL3_MT_ENCRYPTED_EXTENSIONS, body);
@@ -136,8 +122,8 @@ std::string EncryptedExtensions(const Resumption::Answers& answers) {
 
 std::string PlainRecord(uint8_t type, std::string_view content) {
   std::string record;
-  Append(record, type, 1);
-  Append(record, TLS1_2_VERSION, 2);
+  AppendInt(record, type, 1);
+  AppendInt(record, TLS1_2_VERSION, 2);
   AppendVector(record, 2, content);
   return record;
 }
@@ -237,13 +223,13 @@ Resumption::State Resumption::TakeRecord(Buffer& in) {
     constexpr size_t kChange = 6;
     if (here < kChange) return State::kNeedMore;
     if (front[1] != 3 || front[3] != 0 || front[4] != 1 || front[5] != 1)
-      return Fail(kUnexpectedMessage, "a malformed ChangeCipherSpec");
+      return Fail(SSL_AD_UNEXPECTED_MESSAGE, "a malformed ChangeCipherSpec");
     in.Drain(kChange);
     return State::kDone;
   }
   if (here > 0 && front[0] == SSL3_RT_ALERT) {
     if (here < front.size()) return State::kNeedMore;
-    if (front[3] != 0 || front[4] != 2) return Fail(kDecodeError, "a malformed alert");
+    if (front[3] != 0 || front[4] != 2) return Fail(SSL_AD_DECODE_ERROR, "a malformed alert");
     alert_received_ = static_cast<uint8_t>(front[6]);
     return Fail(0, "the peer's alert");
   }
@@ -263,7 +249,7 @@ Resumption::State Resumption::TakeRecord(Buffer& in) {
   }
   // RFC 8446 5.1: no empty pieces of a message.
   if (type != SSL3_RT_HANDSHAKE || content.empty())
-    return Fail(kUnexpectedMessage, "an unexpected record");
+    return Fail(SSL_AD_UNEXPECTED_MESSAGE, "an unexpected record");
   messages_ += content;
   return State::kDone;
 }
@@ -271,21 +257,22 @@ Resumption::State Resumption::TakeRecord(Buffer& in) {
 Resumption::State Resumption::TakeMessages() {
   const Bytes expected = client_finished_.bytes();
   if (messages_.empty()) return State::kNeedMore;
-  if (messages_[0] != SSL3_MT_FINISHED) return Fail(kUnexpectedMessage, "an unexpected message");
+  if (messages_[0] != SSL3_MT_FINISHED)
+    return Fail(SSL_AD_UNEXPECTED_MESSAGE, "an unexpected message");
   if (messages_.size() >= 4 && (messages_[1] != 0 || messages_[2] != 0 ||
                                 static_cast<unsigned char>(messages_[3]) != expected.size()))
-    return Fail(kDecodeError, "a malformed Finished");
+    return Fail(SSL_AD_DECODE_ERROR, "a malformed Finished");
   if (messages_.size() < 4 + expected.size()) return State::kNeedMore;
   // The keys change behind it, so that it ends its record (RFC 8446 5.1).
   if (messages_.size() > 4 + expected.size())
-    return Fail(kUnexpectedMessage, "more behind Finished");
+    return Fail(SSL_AD_UNEXPECTED_MESSAGE, "more behind Finished");
   if (CRYPTO_memcmp(messages_.data() + 4, expected.data(), expected.size()) != 0)
-    return Fail(kDecryptError, "Finished does not verify");
+    return Fail(SSL_AD_DECRYPT_ERROR, "Finished does not verify");
   transcript_.Update(AsBytes(messages_));
   Value hash(digest_), resumption(digest_);
   HashOf(transcript_, hash);
   Expand(digest_, master_.bytes(), "res master", hash.bytes(), resumption);
-  if (!resumption_.Set(resumption.bytes())) return Fail(kInternalError, "no memory");
+  if (!resumption_.Set(resumption.bytes())) return Fail(SSL_AD_INTERNAL_ERROR, "no memory");
   return State::kDone;
 }
 
@@ -295,7 +282,7 @@ Resumption::State Resumption::Receive(Buffer& in, Buffer& out) {
     state = TakeRecord(in);
     if (state == State::kNeedMore) return state;
     if (state == State::kDone && ++records_ > kMostRecords)
-      state = Fail(kUnexpectedMessage, "too many records");
+      state = Fail(SSL_AD_UNEXPECTED_MESSAGE, "too many records");
     if (state == State::kDone) state = TakeMessages();
     // RFC 8446 4.4.4: what follows our Finished is under the keys of the application, alerts too.
     if (state == State::kFailed && alert_owed_ != 0)

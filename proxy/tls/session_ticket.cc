@@ -12,6 +12,7 @@
 #include "proxy/base/text.h"
 #include "proxy/tls/provider/tls13_kdf.h"
 #include "proxy/tls/provider/wipe.h"
+#include "proxy/tls/wire_writer.h"
 
 namespace genkan::tls {
 namespace {
@@ -101,10 +102,6 @@ class DerReader {
   std::string_view left_;
   bool has_failed_ = false;
 };
-
-void Append(std::string& out, uint64_t value, size_t bytes) {
-  while (bytes-- > 0) out.push_back(static_cast<char>(value >> (8 * bytes)));
-}
 
 }  // namespace
 
@@ -260,15 +257,14 @@ void AppendNewSessionTicket(TicketSealer& sealer, TicketSession session, provide
   provider::Wipe(plain.data(), plain.size());
   if (size == 0) return;
   constexpr size_t kAround = 4 + 4 + 1 + 1 + 2 + 2;  // what the message has beside its ticket
-  Append(messages, SSL3_MT_NEWSESSION_TICKET, 1);
-  Append(messages, kAround + size, 3);
-  Append(messages, session.lifetime, 4);
-  Append(messages, session.age_add, 4);
-  Append(messages, 1, 1);
-  Append(messages, number, 1);
-  Append(messages, size, 2);
-  messages.append(AsText({sealed.data(), size}));
-  Append(messages, 0, 2);  // no extension: no early data
+  AppendInt(messages, SSL3_MT_NEWSESSION_TICKET, 1);
+  AppendInt(messages, kAround + size, 3);
+  AppendInt(messages, session.lifetime, 4);
+  AppendInt(messages, session.age_add, 4);
+  AppendInt(messages, 1, 1);
+  AppendInt(messages, number, 1);
+  AppendVector(messages, 2, AsText({sealed.data(), size}));
+  AppendInt(messages, 0, 2);  // no extension: no early data
 }
 
 }  // namespace genkan::tls

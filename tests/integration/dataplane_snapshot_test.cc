@@ -369,6 +369,14 @@ TEST(Swap, RequestsUnderWayKeepTheirSnapshotAndTheNextUsesTheNew) {
   EXPECT_TRUE(WaitFor([&] { return proxy.worker().metrics().snapshots_alive.value() == 1; }));
 }
 
+void AskForCertificates(Proxy& proxy, config::Config& config, std::string verify, const TempDir& folder) {
+  const std::string ca = folder / "ca.pem";
+  std::ofstream(ca) << proxy.ca().root().pem();
+  config.tls.client_certificates.verify = std::move(verify);
+  config.tls.client_certificates.ca = {ca};
+  proxy.Reload(config);
+}
+
 // A client that was there before cannot get round what the new configuration asks of it, nor get a
 // session that does.
 TEST(Swap, AHandshakeThatBeginsBehindItIsUnderTheNewPolicy) {
@@ -378,11 +386,7 @@ TEST(Swap, AHandshakeThatBeginsBehindItIsUnderTheNewPolicy) {
   RawClient waiting(proxy.tls_port());
   ASSERT_TRUE(WaitFor([&] { return proxy.Sum(&Metrics::connections_open) == 1; }));
   TempDir folder;
-  const std::string ca = folder / "ca.pem";
-  std::ofstream(ca) << proxy.ca().root().pem();
-  config.tls.client_certificates.verify = "require";
-  config.tls.client_certificates.ca = {ca};
-  proxy.Reload(config);
+  AskForCertificates(proxy, config, "require", folder);
   const tls::SslCtxPtr context(SSL_CTX_new(TLS_client_method()));
   SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION);
   const tls::SslPtr client(SSL_new(context.get()));
@@ -403,15 +407,10 @@ TEST(Swap, AKeptConnectionWithoutACertificateEndsWhereOneComesToBeRequired) {
   ASSERT_EQ(h1.Get("/").status, 200);
   ASSERT_EQ(h2.Get("/").status, 200);
   TempDir folder;
-  const std::string ca = folder / "ca.pem";
-  std::ofstream(ca) << proxy.ca().root().pem();
-  config.tls.client_certificates.verify = "request";
-  config.tls.client_certificates.ca = {ca};
-  proxy.Reload(config);
+  AskForCertificates(proxy, config, "request", folder);
   EXPECT_EQ(h1.Get("/").status, 200);
   EXPECT_EQ(h2.Get("/").status, 200);
-  config.tls.client_certificates.verify = "require";
-  proxy.Reload(config);
+  AskForCertificates(proxy, config, "require", folder);
   const auto refused = h1.Get("/");
   EXPECT_EQ(refused.status, 421);
   EXPECT_EQ(refused.Header("connection"), "close");

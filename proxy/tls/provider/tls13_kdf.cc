@@ -19,8 +19,8 @@
 #include "proxy/base/text.h"
 #include "proxy/tls/provider/secret.h"
 #include "proxy/tls/provider/sha2.h"
-#include "proxy/tls/traffic_secrets.h"
 #include "proxy/tls/provider/wipe.h"
+#include "proxy/tls/traffic_secrets.h"
 
 namespace genkan::tls::provider {
 namespace {

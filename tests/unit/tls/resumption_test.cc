@@ -249,21 +249,26 @@ TEST(Resumption, ARequestThatComesWithFinishedIsRead) {
   }
 }
 
+// The client's first flight, which then goes nowhere by itself.
+std::string TakeHello(SessionPair& pair) {
+  BIO* out = BIO_new(BIO_s_mem());
+  SSL_set0_wbio(pair.client.get(), out);
+  pair.Shake();
+  char* bytes = nullptr;
+  const auto size = static_cast<size_t>(BIO_get_mem_data(out, &bytes));
+  return {bytes, size};
+}
+
 TEST(Resumption, AHelloInPiecesIsTakenOrLeftWhole) {
   for (size_t first : {1u, 5u, 100u}) {
     SessionPair pair;
     pair.OpenWithSession();
-    BIO* out = BIO_new(BIO_s_mem());
-    SSL_set0_wbio(pair.client.get(), out);
-    pair.Shake();
-    char* bytes = nullptr;
-    const auto size = static_cast<size_t>(BIO_get_mem_data(out, &bytes));
-    const std::string hello(bytes, size);
+    const std::string hello = TakeHello(pair);
     ASSERT_EQ(write(pair.fd.get(), hello.data(), first), static_cast<ssize_t>(first));
     for (int i = 0; i < 3; ++i) pair.loop.RunOnce();
     EXPECT_FALSE(pair.stream->is_handshake_done());
-    ASSERT_EQ(write(pair.fd.get(), hello.data() + first, size - first),
-              static_cast<ssize_t>(size - first));
+    ASSERT_EQ(write(pair.fd.get(), hello.data() + first, hello.size() - first),
+              static_cast<ssize_t>(hello.size() - first));
     SSL_set0_wbio(pair.client.get(), BIO_new_socket(pair.fd.get(), BIO_NOCLOSE));
     ASSERT_TRUE(pair.Handshake()) << pair.client_error;
     EXPECT_TRUE(pair.was_without_libssl());
@@ -539,14 +544,9 @@ TEST(Resumption, ABinderIsOverAllThatIsBeforeIt) {
 TEST(Resumption, AWrongBinderIsRefusedByLibssl) {
   SessionPair pair;
   pair.OpenWithSession();
-  BIO* out = BIO_new(BIO_s_mem());
-  SSL_set0_wbio(pair.client.get(), out);
-  pair.Shake();
-  char* bytes = nullptr;
-  const auto size = static_cast<size_t>(BIO_get_mem_data(out, &bytes));
-  std::string hello(bytes, size);
+  std::string hello = TakeHello(pair);
   hello.back() ^= 1;
-  ASSERT_EQ(write(pair.fd.get(), hello.data(), size), static_cast<ssize_t>(size));
+  ASSERT_EQ(write(pair.fd.get(), hello.data(), hello.size()), static_cast<ssize_t>(hello.size()));
   EXPECT_TRUE(testing::Eventually(pair.loop, [&] { return pair.reader.is_over; }));
   EXPECT_FALSE(pair.stream->is_handshake_done());
   EXPECT_FALSE(pair.was_without_libssl());
