@@ -1,6 +1,7 @@
 #include "proxy/tls/record_cipher.h"
 
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/params.h>
 #include <openssl/provider.h>
 
@@ -91,13 +92,18 @@ const RecordSuite* RecordSuite::Find(uint16_t id) {
   return nullptr;
 }
 
-bool RecordCipher::SetKey(const RecordSuite& suite, std::span<const unsigned char> key, Way way) {
+bool RecordCipher::SetKey(const RecordSuite& suite, std::span<const unsigned char> key, Way way,
+                          By by) {
+  way_ = way;
+  if (by == By::kBest && suite.is_aes_gcm() && AesGcm::IsSupported()) {
+    if (own_ == nullptr) own_ = std::make_unique<AesGcm>();
+    return key.size() == suite.key_size && own_->SetKey(key);
+  }
   if (context_ == nullptr) {
     context_ = suite.make(suite.provider_context);
     if (context_ == nullptr) return false;
     suite_ = &suite;
   }
-  way_ = way;
   auto* init = way == Way::kSeal ? suite.seal : suite.open;
   return key.size() == suite.key_size &&
          init(context_, key.data(), key.size(), nullptr, 0, nullptr) == 1;
@@ -105,6 +111,10 @@ bool RecordCipher::SetKey(const RecordSuite& suite, std::span<const unsigned cha
 
 bool RecordCipher::Begin(std::span<const unsigned char, kNonce> nonce,
                          std::span<const unsigned char> header) {
+  if (own_ != nullptr) {
+    own_->Begin(nonce, header);
+    return true;
+  }
   auto* init = way_ == Way::kSeal ? suite_->seal : suite_->open;
   size_t made = 0;
   return init(context_, nullptr, 0, nonce.data(), nonce.size(), nullptr) == 1 &&
@@ -112,11 +122,19 @@ bool RecordCipher::Begin(std::span<const unsigned char, kNonce> nonce,
 }
 
 bool RecordCipher::Update(const unsigned char* data, size_t size, unsigned char* out) {
+  if (own_ != nullptr) {
+    way_ == Way::kSeal ? own_->Encrypt(data, size, out) : own_->Decrypt(data, size, out);
+    return true;
+  }
   size_t made = 0;
   return suite_->update(context_, out, &made, size, data, size) == 1 && made == size;
 }
 
 bool RecordCipher::Seal(std::span<unsigned char, kTag> tag) {
+  if (own_ != nullptr) {
+    own_->Tag(tag);
+    return true;
+  }
   size_t made = 0;
   OSSL_PARAM parameters[] = {
       OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag.data(), tag.size()),
@@ -126,6 +144,11 @@ bool RecordCipher::Seal(std::span<unsigned char, kTag> tag) {
 }
 
 bool RecordCipher::Open(std::span<unsigned char, kTag> tag) {
+  if (own_ != nullptr) {
+    std::array<unsigned char, kTag> ours{};
+    own_->Tag(ours);
+    return CRYPTO_memcmp(ours.data(), tag.data(), kTag) == 0;
+  }
   size_t made = 0;
   OSSL_PARAM parameters[] = {
       OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag.data(), tag.size()),

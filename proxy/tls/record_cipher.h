@@ -1,7 +1,8 @@
 // The AEADs of TLS 1.3's records (RFC 8446 5.2), called as the OpenSSL provider that has them
 // offers them (provider-cipher(7)). EVP asks the provider for its lengths by parameter list with
-// each nonce, and for each tag: on a small record that costs more than opening it. Suites are
-// looked up once and never freed; a RecordCipher is one direction's keys, of one thread.
+// each nonce, and for each tag: on a small record that costs more than opening it. AES-GCM is our
+// own where the processor has the instructions for it (aes_gcm.h). Suites are looked up once and
+// never freed; a RecordCipher is one direction's keys, of one thread.
 #pragma once
 
 #include <openssl/core_dispatch.h>
@@ -10,8 +11,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
+#include "proxy/tls/aes_gcm.h"
 #include "proxy/tls/provider/sha2.h"
 
 namespace genkan::tls {
@@ -35,6 +38,7 @@ struct RecordSuite {
   OSSL_FUNC_cipher_set_ctx_params_fn* set;
 
   size_t secret_size() const { return provider::DigestSize(digest); }
+  bool is_aes_gcm() const { return id != 0x1303; }
 
   // Null: not one of the three, or no provider here has it. Any thread.
   static const RecordSuite* Find(uint16_t id);
@@ -45,6 +49,7 @@ class RecordCipher {
   static constexpr size_t kNonce = 12;
   static constexpr size_t kTag = 16;
   enum class Way { kSeal, kOpen };
+  enum class By { kBest, kOpenSsl };  // the latter for tests: what the others' must agree with
 
   RecordCipher() = default;
   ~RecordCipher() { Free(); }
@@ -52,7 +57,8 @@ class RecordCipher {
   RecordCipher& operator=(const RecordCipher&) = delete;
 
   // Sets or changes the key. False: the provider refuses it.
-  bool SetKey(const RecordSuite& suite, std::span<const unsigned char> key, Way way);
+  bool SetKey(const RecordSuite& suite, std::span<const unsigned char> key, Way way,
+              By by = By::kBest);
 
   // One record: Begin, Update for each piece of it, then Seal or Open. `data` and `out` are the
   // same or do not overlap; as many bytes come out as went in.
@@ -68,6 +74,7 @@ class RecordCipher {
   }
 
   const RecordSuite* suite_ = nullptr;
+  std::unique_ptr<AesGcm> own_;  // or …
   void* context_ = nullptr;
   Way way_ = Way::kSeal;
 };

@@ -19,6 +19,8 @@ EVERYWHERE = ["base", "event", "net", "tls", "http", "module", "config", "upstre
 HOMES = {
     "openssl/": ["tls"],
     "sodium.h": ["tls/provider"],
+    "cpuid.h": ["tls"],
+    "immintrin.h": ["tls"],
     "nghttp2/": ["http"],
     "event2/": ["event"],
     "event2/buffer.h": ["base", "event"],
