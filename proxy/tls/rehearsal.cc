@@ -172,8 +172,12 @@ Rehearsed Rehearse(const BundlePtr& bundle, TlsPolicy policy, std::string_view s
   }
   const Stage stage{**server, client, seen, ClientName(server_name)};
   const bool has_tls12 = policy.profile != Profile::kModern && policy.min_version < TLS1_3_VERSION;
+  // Clients of one version are one client here; who comes second would see the same.
+  bool has_played_tls13 = false, has_played_tls12 = false;
   auto play = [&](bool is_modern, const std::string& who) {
     const bool is_tls13 = is_modern || !has_tls12;
+    if (std::exchange(is_tls13 ? has_played_tls13 : has_played_tls12, true)) return;
+    ++rehearsed.handshakes;
     std::string failure =
         PlayOnce(stage, bundle, is_tls13 ? TLS1_3_VERSION : TLS1_2_VERSION, clock);
     if (!failure.empty() && rehearsed.failure.empty()) {

@@ -26,11 +26,13 @@ struct Rehearsed {
   // small"; "" where none does.
   std::string failure;
   std::vector<RehearsalVerdict> verdicts;  // in the profiles' order
+  int handshakes = 0;                      // that were tried
 };
 
 // `policy`: the site's; who asks for client certificates is not asked for one here. A profile that
-// is required comes with TLS 1.3, the others with TLS 1.2 where the policy has it. Without profiles
-// one client comes that trusts everything.
+// is required comes with TLS 1.3, the others with TLS 1.2 where the policy has it: of each version one
+// handshake, since they differ in what they trust alone. Without profiles one client comes that
+// trusts everything.
 Rehearsed Rehearse(const BundlePtr& bundle, TlsPolicy policy, std::string_view server_name,
                    const std::vector<TrustProfilePtr>& profiles, const Clock& clock);
 

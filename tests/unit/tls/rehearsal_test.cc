@@ -81,6 +81,21 @@ TEST_F(RehearsalTest, EachProfileSaysWhatItMisses) {
     EXPECT_FALSE(verdict.is_accepted) << "the intermediate is missing";
 }
 
+TEST_F(RehearsalTest, ClientsOfOneVersionShareAHandshakeAndJudgeForThemselves) {
+  profiles_.push_back(ProfileOf(OldAndroidProfile({TestCa("Another").root().certificate})));
+  profiles_.push_back(ProfileOf(GnuTls2020Profile({ca_.root().certificate})));
+  const BundlePtr bundle = Bundle(ca_.Leaf({"a.test"}));
+  const Rehearsed rehearsed = Run(bundle);
+  EXPECT_EQ(rehearsed.handshakes, 2) << "one with TLS 1.3, one with TLS 1.2";
+  ASSERT_THAT(rehearsed.verdicts, SizeIs(4));
+  EXPECT_TRUE(rehearsed.verdicts[1].is_accepted);
+  EXPECT_FALSE(rehearsed.verdicts[2].is_accepted);
+  EXPECT_TRUE(rehearsed.verdicts[3].is_accepted);
+  TlsPolicy policy;
+  policy.profile = ParseProfile("modern").value();
+  EXPECT_EQ(Run(bundle, policy).handshakes, 1) << "without TLS 1.2 all come with TLS 1.3";
+}
+
 TEST_F(RehearsalTest, WithoutProfilesOneClientComes) {
   profiles_.clear();
   const Rehearsed rehearsed = Run(Bundle(ca_.Leaf({"a.test"})));
