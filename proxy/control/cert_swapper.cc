@@ -171,24 +171,26 @@ SwapInput CertSwapper::InputOf(const CertSource& source, const tls::BundlePtr& i
 
 // Handshakes in memory: what each kind of client says to the candidate, and where it is no, what it
 // says to the one in service.
-void CertSwapper::Try(const CertSource& source, const CertEntry& entry,
-                      const tls::BundlePtr& candidate, const CertificateContext& context,
-                      SwapInput& input) const {
+void CertSwapper::Try(const CertSource& source, const CertEntry& entry, FoundCertificate& candidate,
+                      const CertificateContext& context, SwapInput& input) const {
   const server::SiteSpec& site = snapshot_->sites[source.site_index];
-  const tls::Rehearsed rehearsed =
-      tls::Rehearse(candidate, site.tls_policy, site.name, context.profiles, options_.clock);
-  input.handshake_failure = rehearsed.failure;
+  input.handshake_failure =
+      tls::Rehearse(candidate.bundle, site.tls_policy, site.name, context.profiles, options_.clock)
+          .failure;
+  candidate.is_tried = true;
+  if (!candidate.is_judged) ProveFound(candidate, context);
   // Many clients mostly have one reason.
   std::vector<std::pair<std::string, std::string>> lost;  // reason, clients
-  for (const tls::RehearsalVerdict& verdict : rehearsed.verdicts) {
-    if (verdict.is_accepted || !verdict.profile->Prove(entry.in_service->chain(), input.now))
+  for (const tls::ChainProof& proof : candidate.proofs) {
+    if (proof.verdict.is_accepted || !proof.profile->Prove(entry.in_service->chain(), input.now))
       continue;
+    const std::string reason = proof.verdict.subject + ": " + proof.verdict.reason;
     auto same = std::find_if(lost.begin(), lost.end(),
-                             [&](const auto& one) { return one.first == verdict.reason; });
+                             [&](const auto& one) { return one.first == reason; });
     if (same == lost.end()) {
-      lost.emplace_back(verdict.reason, verdict.profile->client());
+      lost.emplace_back(reason, proof.profile->client());
     } else {
-      same->second += ", " + verdict.profile->client();
+      same->second += ", " + proof.profile->client();
     }
   }
   for (const auto& [reason, clients] : lost)
@@ -200,8 +202,7 @@ void CertSwapper::Consider(const CertSource& source, CertEntry& entry, FoundCert
   SwapInput input = InputOf(source, entry.in_service, entry.chain, found);
   SwapDecision decision = DecideSwap(input);
   if (decision.takes() && entry.in_service) {
-    Try(source, entry, found.bundle, context, input);
-    found.is_tried = true;
+    Try(source, entry, found, context, input);
     decision = DecideSwap(input);
   }
   const std::string problem = found.error;

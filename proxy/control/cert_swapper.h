@@ -65,7 +65,7 @@ class CertSwapper {
   void Consider(const CertSource& source, CertEntry& entry, FoundCertificate found,
                 const CertificateContext& context);
   // Into `input`: whether handshakes succeed, and which clients are lost.
-  void Try(const CertSource& source, const CertEntry& entry, const tls::BundlePtr& candidate,
+  void Try(const CertSource& source, const CertEntry& entry, FoundCertificate& candidate,
            const CertificateContext& context, SwapInput& input) const;
   void Take(const CertSource& source, CertEntry& entry, FoundCertificate found,
             const SwapDecision& decision);

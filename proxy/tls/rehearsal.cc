@@ -33,7 +33,7 @@ class OneBundle final : public HandshakeDelegate {
   BundlePtr bundle_;
 };
 
-// What the client takes down of the server's certificates; it judges them afterwards.
+// What the client takes down of the server's certificates; it does not judge them.
 struct Seen {
   const CertificateBundle* bundle = nullptr;
   bool is_as_meant = false;
@@ -136,17 +136,6 @@ std::string ClientName(std::string_view site_name) {
   return std::string(site_name);
 }
 
-RehearsalVerdict Judge(const TrustProfilePtr& profile, const CertificateBundle& bundle,
-                       WallTime now) {
-  auto verdict = profile->Judge(bundle.chain(), now);
-  if (!verdict) return {profile, false, verdict.error().detail};
-  if (verdict->is_accepted) return {profile, true, ""};
-  // Of a bundle with two chains some clients get the other one.
-  if (!bundle.long_chain().empty() && profile->Prove(bundle.long_chain(), now))
-    return {profile, true, ""};
-  return {profile, false, verdict->subject + ": " + verdict->reason};
-}
-
 }  // namespace
 
 Rehearsed Rehearse(const BundlePtr& bundle, TlsPolicy policy, std::string_view server_name,
@@ -164,7 +153,7 @@ Rehearsed Rehearse(const BundlePtr& bundle, TlsPolicy policy, std::string_view s
   options.tickets_per_handshake = 0;
   auto server = ServerContext::Make(options, nullptr, clock);
   Seen seen{bundle.get()};
-  // All clients are one but for what they trust, which is judged afterwards. Never destroyed.
+  // All clients are one but for what they trust, which is not tried here. Never destroyed.
   static SSL_CTX* const client = MakeClient().release();
   if (!server || !client) {
     rehearsed.failure = server ? "no memory" : server.error().detail;
@@ -185,10 +174,7 @@ Rehearsed Rehearse(const BundlePtr& bundle, TlsPolicy policy, std::string_view s
     }
   };
   if (profiles.empty()) play(true, "any client");
-  for (const TrustProfilePtr& profile : profiles) {
-    play(profile->is_required(), profile->client());
-    rehearsed.verdicts.push_back(Judge(profile, *bundle, clock.Wall()));
-  }
+  for (const TrustProfilePtr& profile : profiles) play(profile->is_required(), profile->client());
   return rehearsed;
 }
 

@@ -1,7 +1,8 @@
 // A bundle's first handshakes, in memory, before it serves anybody: the server side as listeners
-// have it, the client side as each trust profile. Finds what no look at files finds: a key that
-// does not sign for its certificate, one too weak for the policy, a chain that arrives otherwise
-// than it was meant. One handshake costs about a millisecond. Stateless; any thread.
+// have it, the client side of each version that the trust profiles speak. Finds what no look at
+// files finds: a key that does not sign for its certificate, one too weak for the policy, a chain
+// that arrives otherwise than it was meant. What each client says to that chain is
+// tls::ProveChain's to find out. One handshake costs about a millisecond. Stateless; any thread.
 #pragma once
 
 #include <string>
@@ -15,24 +16,16 @@
 
 namespace genkan::tls {
 
-struct RehearsalVerdict {
-  TrustProfilePtr profile;
-  bool is_accepted = false;
-  std::string reason;  // "CN=R3: unable to get local issuer certificate"; "" for yes
-};
-
 struct Rehearsed {
   // Why a handshake fails whatever the client trusts: "TLS 1.3 with a client of today: ee key too
   // small"; "" where none does.
   std::string failure;
-  std::vector<RehearsalVerdict> verdicts;  // in the profiles' order
-  int handshakes = 0;                      // that were tried
+  int handshakes = 0;  // that were tried
 };
 
 // `policy`: the site's; who asks for client certificates is not asked for one here. A profile that
-// is required comes with TLS 1.3, the others with TLS 1.2 where the policy has it: of each version one
-// handshake, since they differ in what they trust alone. Without profiles one client comes that
-// trusts everything.
+// is required comes with TLS 1.3, the others with TLS 1.2 where the policy has it; those of one
+// version differ in what they trust alone, and are one handshake. Without profiles one client comes.
 Rehearsed Rehearse(const BundlePtr& bundle, TlsPolicy policy, std::string_view server_name,
                    const std::vector<TrustProfilePtr>& profiles, const Clock& clock);
 

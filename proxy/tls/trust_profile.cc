@@ -155,10 +155,8 @@ Result<TrustVerdict> TrustProfile::Judge(const std::vector<CertificatePtr>& chai
   verdict.reason = X509_verify_cert_error_string(verdict.code);
   verdict.subject = chain[0]->subject();
   if (const X509* current = X509_STORE_CTX_get_current_cert(context.get()); current != nullptr) {
-    // The one at fault may come from the store.
-    X509Ptr copy(X509_dup(const_cast<X509*>(current)));
-    if (auto certificate = Certificate::FromX509(std::move(copy)))
-      verdict.subject = (*certificate)->subject();
+    // What OpenSSL looks at was given to it here; a copy of it costs more than the verdict.
+    if (const Certificate* known = question.Find(current)) verdict.subject = known->subject();
   }
   return verdict;
 }

@@ -183,7 +183,11 @@ std::vector<ChainProof> ProveChain(const std::vector<TrustProfilePtr>& profiles,
   const X509Ptr leaf = chain.front()->Borrow();
   for (const TrustProfilePtr& profile : profiles) {
     ChainProof proof{profile, {}, false};
-    if (auto verdict = profile->Judge(chain, now, leaf.get())) proof.verdict = *std::move(verdict);
+    if (auto verdict = profile->Judge(chain, now, leaf.get())) {
+      proof.verdict = *std::move(verdict);
+    } else {
+      proof.verdict.reason = verdict.error().detail;
+    }
     if (!proof.verdict.is_accepted && !long_chain.empty()) {
       if (auto verdict = profile->Judge(long_chain, now, leaf.get());
           verdict && verdict->is_accepted) {
