@@ -17,8 +17,11 @@ struct HandshakeState {
   BundlePtr bundle;
   bool has_sent_staple = false;
   bool takes_over_records = false;  // the stream does, when TLS 1.3 is shaken and its secrets are known
-  std::string session_context;  // of a resumption without libssl, with the leaf that its session began under
+  // Of a handshake without libssl: the context of its session, the leaf that it began under, and how many tickets
+  // it is to have.
+  std::string session_context;
   std::string leaf;
+  uint8_t tickets = 0;
   bool owes_tickets = false;        // then it is ours to write them, and not libssl's
   std::string_view alert;   // static text of the last fatal alert, sent or received
   std::string_view reason;  // static text; why a callback of ours refused

@@ -383,7 +383,9 @@ void RecordLayer::Seal(Buffer& from, Buffer& out, size_t most) {
 }
 
 void RecordLayer::SealHandshake(std::string_view messages, Buffer& out) {
-  GENKAN_CHECK(messages.size() <= kRecord);
+  // A message may go on in the next record (RFC 8446 5.1); there are no empty ones.
+  for (; messages.size() > kRecord; messages.remove_prefix(kRecord))
+    SealMessage(SSL3_RT_HANDSHAKE, messages.substr(0, kRecord), out);
   SealMessage(SSL3_RT_HANDSHAKE, messages, out);
 }
 

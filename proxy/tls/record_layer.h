@@ -54,7 +54,7 @@ class RecordLayer {
   void Seal(Buffer& from, Buffer& out, size_t most);
   // What reading made necessary: the answer to a KeyUpdate.
   void SealAnswers(Buffer& out);
-  // Messages of a handshake that is over (RFC 8446 4.6), whole; together no longer than kRecord.
+  // Messages of a handshake, whole, in as few records as hold them.
   void SealHandshake(std::string_view messages, Buffer& out);
   void SealAlert(uint8_t level, uint8_t description, Buffer& out);
 

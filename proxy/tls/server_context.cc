@@ -7,20 +7,19 @@
 #include <openssl/rand.h>
 
 #include <cstring>
-#include <ctime>
 #include <optional>
 #include <utility>
 
 #include "proxy/base/check.h"
 #include "proxy/base/text.h"
+#include "proxy/tls/alpn.h"
 #include "proxy/tls/client_chain.h"
 #include "proxy/tls/handshake_state.h"
 #include "proxy/tls/hello_fields.h"
 #include "proxy/tls/provider/provider.h"
-#include "proxy/tls/psk_hello.h"
-#include "proxy/tls/resumption.h"
 #include "proxy/tls/session_ticket.h"
-#include "proxy/tls/tls_stream.h"
+#include "proxy/tls/tls13_handshake.h"
+#include "proxy/tls/tls13_server.h"
 
 namespace genkan::tls {
 namespace {
@@ -34,7 +33,6 @@ struct NameStackDeleter {
 };
 using NameStackPtr = std::unique_ptr<STACK_OF(X509_NAME), NameStackDeleter>;
 
-constexpr uint32_t kSessionSeconds = 12 * 3600;
 constexpr unsigned kHeartbeat = 15;  // RFC 6520; OpenSSL 3 has no name for it
 
 // Mozilla's lists (Server Side TLS 5.7), without finite-field DH: its cost is the server's, and every client that
@@ -95,53 +93,6 @@ Result<ClientAuthorities> ReadClientAuthorities(const std::string& pem) {
   return authorities;
 }
 
-std::string WireProtocols(const std::vector<std::string>& names) {
-  std::string wire;
-  auto append = [&wire](std::string_view name) {
-    wire.push_back(static_cast<char>(name.size()));
-    wire.append(name);
-  };
-  for (const auto& name : names) {
-    append(name);
-    // A client that is told to speak HTTP/1.0 may offer that alone (`curl --http1.0` does), and who
-    // serves HTTP/1.1 serves it too.
-    if (name == "http/1.1") append("http/1.0");
-  }
-  return wire;
-}
-
-// The first of ours that is offered, both as on the wire; "" = none. A view into either.
-std::string_view SelectProtocol(std::string_view ours, std::string_view offered) {
-  unsigned char* selected = nullptr;
-  unsigned char length = 0;
-  if (ours.empty() ||
-      SSL_select_next_proto(&selected, &length, AsBytes(ours).data(),
-                            static_cast<unsigned>(ours.size()), AsBytes(offered).data(),
-                            static_cast<unsigned>(offered.size())) != OPENSSL_NPN_NEGOTIATED)
-    return {};
-  return AsText({selected, length});
-}
-
-std::string_view NameOfSuite(uint16_t suite) {
-  switch (suite) {
-    case 0x1301: return "TLS_AES_128_GCM_SHA256";
-    case 0x1302: return "TLS_AES_256_GCM_SHA384";
-    default: return "TLS_CHACHA20_POLY1305_SHA256";
-  }
-}
-
-provider::Sha2 DigestOf(uint16_t suite) {
-  return suite == 0x1302 ? provider::Sha2::kSha384 : provider::Sha2::kSha256;
-}
-
-// The hash of a session's suite is what binds it to a suite (RFC 8446 4.2.11), and its time is libssl's.
-bool IsUsable(const TicketSession& session, uint16_t suite) {
-  const int64_t now = std::time(nullptr);
-  return session.suite >= 0x1301 && session.suite <= 0x1303 &&
-         DigestOf(session.suite) == DigestOf(suite) && session.leaf.size() == 32 &&
-         session.made <= now && now - session.made <= int64_t{session.lifetime};
-}
-
 }  // namespace
 
 struct ServerContext::Impl {
@@ -151,10 +102,7 @@ struct ServerContext::Impl {
   TicketKeysPtr tickets;
   const Clock* clock = nullptr;
   EvpCipherPtr ticket_cipher;  // fetched once; by name it costs more than the encryption
-  std::optional<TicketSealer> sealer;  // under the newest key
-  std::optional<TicketOpener> opener;
-  bool resumes = false;  // without libssl, where it can
-  uint8_t own_tickets = 0;  // how many we write where the records become ours; 0: libssl writes them
+  std::optional<Tls13Server> tls13;
   struct SitePolicy {
     TlsPolicy policy;
     ClientAuthorities authorities;
@@ -166,7 +114,6 @@ struct ServerContext::Impl {
     return *static_cast<Impl*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
   }
   void SetTicketKeys(TicketKeysPtr keys);
-  bool HasSuite(uint16_t suite) const;
   bool Apply(SSL* ssl, const TlsPolicy& site);
   const ClientAuthorities* AuthoritiesFor(const TlsPolicy& site);
 
@@ -179,9 +126,6 @@ struct ServerContext::Impl {
   static int OnTicketKey(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                          EVP_MAC_CTX* mac, int encrypts) noexcept;
   static std::string_view LeafOf(SSL* ssl);
-  // `session` lacks its times and its secret.
-  std::string WriteTickets(TicketSession session, provider::Bytes resumption_master_secret,
-                           int count);
   static int OnTicketMade(SSL* ssl, void* self) noexcept;
   static SSL_TICKET_RETURN OnTicketRead(SSL* ssl, SSL_SESSION* session, const unsigned char* name,
                                         size_t name_length, SSL_TICKET_STATUS status,
@@ -190,19 +134,7 @@ struct ServerContext::Impl {
 
 void ServerContext::Impl::SetTicketKeys(TicketKeysPtr keys) {
   tickets = std::move(keys);
-  sealer.reset();
-  opener.reset();
-  if (tickets == nullptr || tickets->keys().empty()) return;
-  sealer.emplace(tickets->keys().front(), ticket_cipher.get());
-  opener.emplace(tickets, ticket_cipher.get());
-}
-
-// Whoever configures OpenSSL may take suites of TLS 1.3 away.
-bool ServerContext::Impl::HasSuite(uint16_t suite) const {
-  const STACK_OF(SSL_CIPHER)* suites = SSL_CTX_get_ciphers(context.get());
-  for (int i = 0; i < sk_SSL_CIPHER_num(suites); ++i)
-    if (SSL_CIPHER_get_protocol_id(sk_SSL_CIPHER_value(suites, i)) == suite) return true;
-  return false;
+  tls13->SetTicketKeys(tickets);
 }
 
 const ClientAuthorities* ServerContext::Impl::AuthoritiesFor(const TlsPolicy& site) {
@@ -278,7 +210,7 @@ int ServerContext::Impl::OnClientHello(SSL* ssl, int* alert, void* self) noexcep
     return SSL_CLIENT_HELLO_ERROR;
   }
   // A client's certificate is part of its session: libssl writes such. TLS 1.2 does not look at the number.
-  if (state.takes_over_records && impl.own_tickets > 0 &&
+  if (state.takes_over_records && impl.tls13->tickets() > 0 &&
       (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) == 0) {
     SSL_set_num_tickets(ssl, 0);
     state.owes_tickets = true;
@@ -383,19 +315,6 @@ int ServerContext::Impl::OnTicketMade(SSL* ssl, void*) noexcept {
   return SSL_SESSION_set1_ticket_appdata(session, leaf.data(), leaf.size());
 }
 
-std::string ServerContext::Impl::WriteTickets(TicketSession session, provider::Bytes master,
-                                              int count) {
-  std::string messages;
-  const provider::Sha2 digest = DigestOf(session.suite);
-  if (!sealer || master.size() != provider::DigestSize(digest)) return messages;
-  // As libssl reads it when the ticket comes back.
-  session.made = std::time(nullptr);
-  session.lifetime = kSessionSeconds;
-  for (int i = 0; i < count; ++i)
-    AppendNewSessionTicket(*sealer, session, digest, master, static_cast<uint8_t>(i), messages);
-  return messages;
-}
-
 std::string ServerContext::WriteTickets(SSL* ssl, provider::Bytes resumption_master_secret) const {
   if (!GetHandshakeState(ssl)->owes_tickets || SSL_version(ssl) != TLS1_3_VERSION) return {};
   TicketSession session;
@@ -405,58 +324,23 @@ std::string ServerContext::WriteTickets(SSL* ssl, provider::Bytes resumption_mas
   session.context = AsText({id_context, length});
   session.leaf = Impl::LeafOf(ssl);
   // After a resumption one replaces the one that was used.
-  const int count = SSL_session_reused(ssl) == 1 ? 1 : impl_->own_tickets;
-  return impl_->WriteTickets(session, resumption_master_secret, count);
+  const int count = SSL_session_reused(ssl) == 1 ? 1 : impl_->tls13->tickets();
+  return impl_->tls13->WriteTickets(session, resumption_master_secret, count);
 }
 
-std::string ServerContext::WriteTickets(const Resumption& resumption,
+std::string ServerContext::WriteTickets(const Tls13Handshake& handshake,
                                         const HandshakeState& state) const {
   TicketSession session;
-  session.suite = resumption.suite();
+  session.suite = handshake.suite();
   session.context = state.session_context;
   session.leaf = state.leaf;
-  return impl_->WriteTickets(session, resumption.resumption_master_secret(), 1);
+  return impl_->tls13->WriteTickets(session, handshake.resumption_master_secret(), state.tickets);
 }
 
-std::unique_ptr<Resumption> ServerContext::Resume(std::string_view received, HandshakeState& state,
-                                                  HandshakeInfo& info, Buffer& out) const {
-  if (!impl_->resumes || !impl_->opener) return nullptr;
-  const auto hello = ParsePskHello(received);
-  if (!hello) return nullptr;
-  TicketOpener::Opened opened;
-  if (!impl_->opener->Open(hello->identity, opened) || !IsUsable(opened.session, hello->suite) ||
-      !impl_->HasSuite(hello->suite))
-    return nullptr;
-  const TicketSession& session = opened.session;
-  auto seen = InterpretHello(hello->fields);
-  if (!seen || !Resumption::IsBound(*hello, session.secret)) return nullptr;
-  std::string_view protocol;
-  if (hello->fields.alpn.data() != nullptr) {
-    // InterpretHello has seen that there is a list of that length behind the two bytes.
-    protocol = SelectProtocol(impl_->alpn, hello->fields.alpn.substr(2));
-    if (protocol.empty()) return nullptr;
-  }
-  // From here on what is decided stays so, whoever goes on.
-  state.choice = state.delegate->OnClientHello(*seen);
-  const HandshakeChoice& choice = *state.choice;
-  const TlsPolicy& policy = choice.site_policy != nullptr ? *choice.site_policy : impl_->policy;
-  if (choice.bundle == nullptr ||
-      policy.client_certificates != TlsPolicy::ClientCertificates::kOff ||
-      session.context != choice.session_context || state.delegate->IsRevokedLeaf(session.leaf))
-    return nullptr;
-  auto resumption = Resumption::Begin(
-      *hello, session.secret, {.alpn = protocol, .has_used_name = !seen->server_name.empty()}, out);
-  if (resumption == nullptr) return nullptr;
-  state.bundle = choice.bundle;
-  state.session_context = choice.session_context;
-  state.leaf = session.leaf;
-  state.choice.reset();
-  info.version = TLS1_3_VERSION;
-  info.cipher = NameOfSuite(hello->suite);
-  info.server_name = std::move(seen->server_name);
-  info.alpn = protocol;
-  info.is_resumed = true;
-  return resumption;
+std::unique_ptr<Tls13Handshake> ServerContext::Begin(std::string_view received,
+                                                     HandshakeState& state, HandshakeInfo& info,
+                                                     Buffer& out) const {
+  return impl_->tls13->Begin(received, state, info, out);
 }
 
 SSL_TICKET_RETURN ServerContext::Impl::OnTicketRead(SSL* ssl, SSL_SESSION* session,
@@ -494,12 +378,6 @@ Result<std::unique_ptr<ServerContext>> ServerContext::Make(const ServerContextOp
   if (!impl->context || !impl->ticket_cipher)
     return Fail(ErrorCode::kTls, "SSL_CTX_new: {}", TakeOpensslErrors());
   impl->policy = options.policy;
-  impl->SetTicketKeys(std::move(tickets));
-  // Without our provider the secrets never reach us; under kTLS the records are the kernel's.
-  if (properties != nullptr && !options.policy.ktls)
-    impl->own_tickets = options.tickets_per_handshake;
-  // A later OpenSSL has groups that go before X25519 and rules of its own for whom to ask for them.
-  impl->resumes = impl->own_tickets > 0 && OpenSSL_version_num() < 0x30200000L;
   impl->clock = &clock;
   impl->alpn = WireProtocols(options.alpn);
   SSL_CTX* context = impl->context.get();
@@ -530,6 +408,13 @@ Result<std::unique_ptr<ServerContext>> ServerContext::Make(const ServerContextOp
   SSL_CTX_set_alpn_select_cb(context, &Impl::OnAlpn, impl.get());
   SSL_CTX_set_tlsext_ticket_key_evp_cb(context, &Impl::OnTicketKey);
   SSL_CTX_set_session_ticket_cb(context, &Impl::OnTicketMade, &Impl::OnTicketRead, nullptr);
+
+  Tls13Server::Options tls13{.policy = policy, .alpn = impl->alpn, .libssl = context};
+  // Without our provider the secrets never reach us; under kTLS the records are the kernel's.
+  tls13.has_records = properties != nullptr && !policy.ktls;
+  if (tls13.has_records) tls13.tickets = options.tickets_per_handshake;
+  impl->tls13.emplace(std::move(tls13), impl->ticket_cipher.get(), clock);
+  impl->SetTicketKeys(std::move(tickets));
   return std::unique_ptr<ServerContext>(new ServerContext(std::move(impl)));
 }
 

@@ -20,7 +20,7 @@
 
 namespace genkan::tls {
 
-class Resumption;
+class Tls13Handshake;
 struct HandshakeInfo;
 struct HandshakeState;
 
@@ -63,13 +63,11 @@ class ServerContext {
   // The NewSessionTicket messages of a connection of this context that has shaken TLS 1.3 hands and whose
   // HandshakeState owes them, "" where there are none. `resumption_master_secret` as in RFC 8446 7.1.
   std::string WriteTickets(SSL* ssl, provider::Bytes resumption_master_secret) const;
-  // Where `received` is a ClientHello that resumes a session which we wrote: the handshake, whose first flight
-  // is appended to `out`; what it agreed on goes to `info`. Null: for libssl, from the first byte on. Neither it nor
-  // libssl asks the delegate again.
-  std::unique_ptr<Resumption> Resume(std::string_view received, HandshakeState& state,
-                                     HandshakeInfo& info, Buffer& out) const;
-  // The NewSessionTicket messages of a resumption that is done.
-  std::string WriteTickets(const Resumption& resumption, const HandshakeState& state) const;
+  // Tls13Server::Begin.
+  std::unique_ptr<Tls13Handshake> Begin(std::string_view received, HandshakeState& state,
+                                        HandshakeInfo& info, Buffer& out) const;
+  // The NewSessionTicket messages of such a handshake that is done, as its HandshakeState says.
+  std::string WriteTickets(const Tls13Handshake& handshake, const HandshakeState& state) const;
   SSL_CTX* get() const;
 
  private:

@@ -19,6 +19,9 @@
 
 namespace genkan::tls {
 
+// How long a session lives, of either version.
+inline constexpr uint32_t kSessionSeconds = 12 * 3600;
+
 // What a resumption needs, and no more: neither names nor protocols, which TLS 1.3 settles anew in
 // each handshake, nor a client's certificate.
 struct TicketSession {

@@ -12,7 +12,7 @@
 #include "proxy/tls/handshake_state.h"
 #include "proxy/tls/record_bio.h"
 #include "proxy/tls/record_layer.h"
-#include "proxy/tls/resumption.h"
+#include "proxy/tls/tls13_handshake.h"
 #include "proxy/tls/traffic_secrets.h"
 
 namespace genkan::tls {
@@ -89,12 +89,12 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   // True: the hello is for somebody else.
   bool TurnRaw();
   IoResult ReadRaw(Buffer& into, size_t limit);
-  // True: the hello resumes a session of ours, and libssl is not needed.
-  bool BeginResumption();
+  // True: a handshake of ours answers the hello, and libssl is not needed.
+  bool BeginTls13();
   // True when the handshake is done.
   bool Drive();
-  bool DriveResumption();
-  bool FailResumption();
+  bool DriveTls13();
+  bool FailTls13();
   void DriveAndTell();
   // The handshake is done or has failed.
   void TellShaken();
@@ -125,7 +125,7 @@ class TlsStreamImpl final : public TlsStream, private net::Stream::Owner {
   const ServerContext* server_;  // null on the client side
   SslPtr ssl_;  // after bio_: destroyed before it; null until a client has said hello
   std::unique_ptr<TrafficSecrets> secrets_;  // until the handshake is done
-  std::unique_ptr<Resumption> resumption_;   // in the place of an SSL, until the handshake is done
+  std::unique_ptr<Tls13Handshake> tls13_;   // in the place of an SSL, until the handshake is done
   std::unique_ptr<RecordLayer> records_;     // then there is no SSL
   std::unique_ptr<event::Timer> ticket_timer_;  // while tickets wait for the first answer
   HandshakeState state_;
@@ -217,14 +217,14 @@ bool TlsStreamImpl::AwaitHello() {
     is_starved_ = true;
     return false;
   }
-  if (TurnRaw() || BeginResumption()) return false;
+  if (TurnRaw() || BeginTls13()) return false;
   MakeSsl(server_->get());
   return true;
 }
 
-bool TlsStreamImpl::BeginResumption() {
-  resumption_ = server_->Resume(bio_.Peek(), state_, info_, bio_.outgoing());
-  if (resumption_ == nullptr) return false;
+bool TlsStreamImpl::BeginTls13() {
+  tls13_ = server_->Begin(bio_.Peek(), state_, info_, bio_.outgoing());
+  if (tls13_ == nullptr) return false;
   bio_.received().Clear();
   Flush();
   has_failed_ = has_write_failed_;
@@ -232,21 +232,21 @@ bool TlsStreamImpl::BeginResumption() {
   return true;
 }
 
-bool TlsStreamImpl::DriveResumption() {
-  Resumption::State state;
-  while ((state = resumption_->Receive(bio_.received(), bio_.outgoing())) ==
-             Resumption::State::kNeedMore &&
+bool TlsStreamImpl::DriveTls13() {
+  Tls13Handshake::State state;
+  while ((state = tls13_->Receive(bio_.received(), bio_.outgoing())) ==
+             Tls13Handshake::State::kNeedMore &&
          bio_.may_fill())
     bio_.Fill();
-  if (state == Resumption::State::kNeedMore && !bio_.has_end() && !bio_.has_failed()) {
+  if (state == Tls13Handshake::State::kNeedMore && !bio_.has_end() && !bio_.has_failed()) {
     is_starved_ = true;
     return false;
   }
-  if (state != Resumption::State::kDone) return FailResumption();
-  records_ = resumption_->TakeRecords();
-  const std::string tickets = server_->WriteTickets(*resumption_, state_);
+  if (state != Tls13Handshake::State::kDone) return FailTls13();
+  records_ = tls13_->TakeRecords();
+  const std::string tickets = server_->WriteTickets(*tls13_, state_);
   if (!tickets.empty()) records_->SealHandshake(tickets, bio_.outgoing());
-  resumption_.reset();
+  tls13_.reset();
   is_handshake_done_ = true;
   UpdateInterest();
   // Where our flight has not gone yet, they go with it.
@@ -254,19 +254,19 @@ bool TlsStreamImpl::DriveResumption() {
   return true;
 }
 
-bool TlsStreamImpl::FailResumption() {
+bool TlsStreamImpl::FailTls13() {
   has_failed_ = true;
-  if (resumption_->reason().empty()) {
+  if (tls13_->reason().empty()) {
     FailCut();
     bio_.DropUnsent();
     return false;
   }
-  const uint8_t received = resumption_->alert_received();
-  const uint8_t alert = received != 0 ? received : resumption_->alert_owed();
+  const uint8_t received = tls13_->alert_received();
+  const uint8_t alert = received != 0 ? received : tls13_->alert_owed();
   if (alert != 0) state_.alert = SSL_alert_desc_string_long(alert);
   error_ = Error{ErrorCode::kTls, received != 0
                                       ? fmt::format("handshake: alert: {}", state_.alert)
-                                      : fmt::format("handshake: {}", resumption_->reason())};
+                                      : fmt::format("handshake: {}", tls13_->reason())};
   // Whether it goes matters no more.
   if (bio_.unsent() > 0) Flush();
   return false;
@@ -298,7 +298,7 @@ bool TlsStreamImpl::Drive() {
   if (has_failed_ || is_raw_) return false;
   is_starved_ = false;
   bio_.AllowRead(kHandshakeRead);
-  if (resumption_ != nullptr) return DriveResumption();
+  if (tls13_ != nullptr) return DriveTls13();
   if (ssl_ == nullptr && !AwaitHello()) return false;
   ERR_clear_error();
   bio_.CountRecords();

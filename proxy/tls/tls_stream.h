@@ -1,6 +1,7 @@
 // TLS over another Stream, through a BIO of ours: it replays bytes already read (PROXY header, a peeked ClientHello),
 // gathers many records, or the tickets with the first answer, into one write, and reads ahead. A server's TLS 1.3 goes on
-// without OpenSSL once it is shaken (RecordLayer), and one that resumes a session of ours begins without it (Resumption).
+// without OpenSSL once it is shaken (RecordLayer), and where nothing special is asked for it begins without it
+// (Tls13Handshake).
 // Worker's thread; owned by its connection.
 #pragma once
 

@@ -1,16 +1,16 @@
-// ParsePskHello on anything: what it takes lies in the bytes, and our other parser of hellos takes
+// ParseTls13Hello on anything: what it takes lies in the bytes, and our other parser of hellos takes
 // it too, or both refuse what stands in its extensions.
-#include "proxy/tls/psk_hello.h"
+#include "proxy/tls/tls13_hello.h"
 
 #include "proxy/base/check.h"
 #include "proxy/base/text.h"
 #include "proxy/tls/client_hello.h"
-#include "proxy/tls/resumption.h"
+#include "proxy/tls/tls13_handshake.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace genkan;
   const std::string_view bytes = AsText({data, size});
-  const auto hello = tls::ParsePskHello(bytes);
+  const auto hello = tls::ParseTls13Hello(bytes);
   if (!hello) return 0;
   for (std::string_view view : {hello->message, hello->before_binders, hello->session_id,
                                 hello->share, hello->identity, hello->binder})
@@ -28,6 +28,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   // Nobody knows that secret.
   const std::string secret(hello->suite == 0x1302 ? 48 : 32, 'k');
-  GENKAN_CHECK(!tls::Resumption::IsBound(*hello, AsBytes(secret)));
+  GENKAN_CHECK(!tls::Tls13Handshake::IsBound(*hello, AsBytes(secret)));
   return 0;
 }

@@ -1,4 +1,4 @@
-#include "proxy/tls/psk_hello.h"
+#include "proxy/tls/tls13_hello.h"
 
 #include "proxy/tls/wire_reader.h"
 
@@ -9,11 +9,13 @@ constexpr unsigned kHandshakeRecord = 22, kClientHello = 1;
 constexpr size_t kMaxRecord = 16 * 1024;
 constexpr unsigned kX25519 = 0x001d;
 constexpr unsigned kPskDheKe = 1;
+constexpr unsigned kOcsp = 1;
 constexpr size_t kShare = 32;
 
 enum Extension : unsigned {
   kServerName = 0,
   kMaxFragmentLength = 1,
+  kStatusRequest = 5,
   kSupportedGroups = 10,
   kSignatureAlgorithms = 13,
   kHeartbeat = 15,
@@ -25,11 +27,12 @@ enum Extension : unsigned {
   kCookie = 44,
   kPskModes = 45,
   kAuthorities = 47,
+  kCertificateSignatures = 50,
   kKeyShare = 51,
 };
 
 struct Extensions {
-  std::string_view groups, modes, shares, psk;
+  std::string_view groups, modes, shares, psk, status, certificate_signatures;
 };
 
 // Where the body of an extension goes; null: it has nothing to say here.
@@ -57,6 +60,10 @@ std::string_view* FieldFor(unsigned type, HelloFields& fields, Extensions& own) 
       return &own.shares;
     case kPreSharedKey:
       return &own.psk;
+    case kStatusRequest:
+      return &own.status;
+    case kCertificateSignatures:
+      return &own.certificate_signatures;
     default:
       return nullptr;
   }
@@ -76,7 +83,7 @@ bool TakeExtensions(std::string_view body, HelloFields& fields, Extensions& own)
     if (field->data() != nullptr) return false;  // twice
     *field = content.empty() ? std::string_view("") : content;
   }
-  return own.psk.data() != nullptr;
+  return true;
 }
 
 // Whether one of the numbers of a vector is `wanted`. A vector that is no such is empty.
@@ -107,8 +114,20 @@ std::string_view TakeShare(std::string_view extension) {
   return share.size() == kShare ? share : std::string_view();
 }
 
+// RFC 6066 8. A client that names responders, or has extensions for them, is nobody that we know.
+bool TakeStatusRequest(std::string_view extension, Tls13Hello& hello) {
+  if (extension.data() == nullptr) return true;
+  WireReader reader(extension);
+  const unsigned type = reader.Int(1);
+  if (reader.has_failed()) return false;
+  if (type != kOcsp) return true;
+  const std::string_view responders = reader.Vector(2), extensions = reader.Vector(2);
+  hello.wants_staple = true;
+  return reader.is_done() && responders.empty() && extensions.empty();
+}
+
 // Each identity has its binder; the first of both are taken.
-bool TakePsk(std::string_view extension, PskHello& hello) {
+bool TakePsk(std::string_view extension, Tls13Hello& hello) {
   WireReader reader(extension);
   const std::string_view identity_list = reader.Vector(2);
   const std::string_view binder_list = reader.Vector(2);
@@ -131,7 +150,7 @@ bool TakePsk(std::string_view extension, PskHello& hello) {
 }
 
 // RFC 8446 4.1.2.
-bool TakeMessage(PskHello& hello) {
+bool TakeMessage(Tls13Hello& hello) {
   WireReader reader(hello.message.substr(4));
   const unsigned version = reader.Int(2);
   reader.Bytes(32);  // random
@@ -147,20 +166,23 @@ bool TakeMessage(PskHello& hello) {
       hello.suite = static_cast<uint16_t>(suite);
   Extensions own;
   if (hello.suite == 0 || !TakeExtensions(body, hello.fields, own) ||
-      !Holds(hello.fields.versions, 1, 2, 0x0304) || !Holds(own.modes, 1, 1, kPskDheKe) ||
-      !Holds(own.groups, 2, 2, kX25519))
+      !Holds(hello.fields.versions, 1, 2, 0x0304) || !Holds(own.groups, 2, 2, kX25519) ||
+      !TakeStatusRequest(own.status, hello))
     return false;
+  hello.takes_tickets = Holds(own.modes, 1, 1, kPskDheKe);
+  hello.limits_certificates = own.certificate_signatures.data() != nullptr;
   hello.share = TakeShare(own.shares);
-  return !hello.share.empty() && TakePsk(own.psk, hello);
+  if (hello.share.empty()) return false;
+  return own.psk.data() == nullptr || (hello.takes_tickets && TakePsk(own.psk, hello));
 }
 
 }  // namespace
 
-std::optional<PskHello> ParsePskHello(std::string_view bytes) {
+std::optional<Tls13Hello> ParseTls13Hello(std::string_view bytes) {
   WireReader reader(bytes);
   const unsigned type = reader.Int(1), major = reader.Int(1);
   reader.Int(1);
-  PskHello hello;
+  Tls13Hello hello;
   hello.message = reader.Vector(2);
   if (!reader.is_done() || type != kHandshakeRecord || major != 3 ||
       hello.message.size() > kMaxRecord)

@@ -1,4 +1,4 @@
-#include "proxy/tls/resumption.h"
+#include "proxy/tls/tls13_handshake.h"
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -8,71 +8,24 @@
 #include <array>
 #include <span>
 
-#include "proxy/base/check.h"
 #include "proxy/base/text.h"
-#include "proxy/tls/provider/tls13_kdf.h"
+#include "proxy/tls/key_schedule.h"
 #include "proxy/tls/provider/wipe.h"
 #include "proxy/tls/provider/x25519.h"
+#include "proxy/tls/tls13_certificate.h"
 #include "proxy/tls/wire_writer.h"
 
 namespace genkan::tls {
 namespace {
 
 using provider::Bytes;
-using provider::HmacSha2;
 using provider::Sha2;
 using provider::Sha2Hash;
 
 constexpr size_t kRandom = 32;
+constexpr size_t kShare = provider::kX25519Bytes;
 // What a client sends fits one or two; more in small pieces is no client.
 constexpr unsigned kMostRecords = 8;
-
-Sha2 DigestOf(uint16_t suite) { return suite == 0x1302 ? Sha2::kSha384 : Sha2::kSha256; }
-
-// A value of the key schedule, as long as the hash; wiped.
-class Value {
- public:
-  explicit Value(Sha2 digest) : size_(provider::DigestSize(digest)) {}
-  ~Value() { provider::Wipe(bytes_.data(), size_); }
-  Value(const Value&) = delete;
-  Value& operator=(const Value&) = delete;
-  unsigned char* data() { return bytes_.data(); }
-  std::span<unsigned char> room() { return std::span(bytes_).first(size_); }
-  Bytes bytes() const { return Bytes(bytes_).first(size_); }
-
- private:
-  size_t size_;
-  std::array<unsigned char, provider::kMaxDigest> bytes_{};
-};
-
-// HKDF-Expand-Label with an output of the hash's length. The lengths are such that it cannot fail.
-void Expand(Sha2 digest, Bytes secret, std::string_view label, Bytes context, Value& out) {
-  GENKAN_CHECK(provider::ExpandLabel(digest, secret, AsBytes("tls13 "), AsBytes(label), context,
-                                     out.room()));
-}
-
-void Hmac(Sha2 digest, Bytes key, Bytes message, Value& out) {
-  HmacSha2 hmac(digest, key);
-  hmac.Update(message);
-  hmac.Finish(out.data());
-}
-
-void HashOf(Sha2Hash running, Value& out) { running.Finish(out.data()); }
-
-// HKDF-Extract under Derive-Secret(secret, "derived", ""): the next secret of the schedule.
-void Next(Sha2 digest, const Value& secret, Bytes input, Value& out) {
-  Value nothing(digest), salt(digest);
-  HashOf(Sha2Hash(digest), nothing);
-  Expand(digest, secret.bytes(), "derived", nothing.bytes(), salt);
-  Hmac(digest, salt.bytes(), input, out);
-}
-
-// RFC 8446 4.4.4: the verify_data of who holds `base`.
-void Verify(Sha2 digest, Bytes base, const Value& transcript, Value& out) {
-  Value key(digest);
-  Expand(digest, base, "finished", {}, key);
-  Hmac(digest, key.bytes(), transcript.bytes(), out);
-}
 
 std::string Message(uint8_t type, std::string_view body) {
   std::string message;
@@ -81,7 +34,7 @@ std::string Message(uint8_t type, std::string_view body) {
   return message;
 }
 
-std::string ServerHello(const PskHello& hello, Bytes random, Bytes share) {
+std::string ServerHello(const Tls13Hello& hello, Bytes random, Bytes share, bool resumes) {
   std::string body, extensions, key;
   AppendInt(body, TLS1_2_VERSION, 2);
   body.append(AsText(random));
@@ -95,14 +48,16 @@ std::string ServerHello(const PskHello& hello, Bytes random, Bytes share) {
   AppendVector(key, 2, AsText(share));
   AppendInt(extensions, TLSEXT_TYPE_key_share, 2);
   AppendVector(extensions, 2, key);
-  AppendInt(extensions, TLSEXT_TYPE_psk, 2);
-  AppendInt(extensions, 2, 2);
-  AppendInt(extensions, 0, 2);  // the first identity
+  if (resumes) {
+    AppendInt(extensions, TLSEXT_TYPE_psk, 2);
+    AppendInt(extensions, 2, 2);
+    AppendInt(extensions, 0, 2);  // the first identity
+  }
   AppendVector(body, 2, extensions);
   return Message(SSL3_MT_SERVER_HELLO, body);
 }
 
-std::string EncryptedExtensions(const Resumption::Answers& answers) {
+std::string EncryptedExtensions(const Tls13Handshake::Answers& answers) {
   std::string body, extensions;
   if (!answers.alpn.empty()) {
     std::string name, list;
@@ -128,79 +83,95 @@ std::string PlainRecord(uint8_t type, std::string_view content) {
   return record;
 }
 
+// What both sides agree on, the handshake secret; its own half goes to `share`. False: no
+// randomness, no memory or a useless share of the client's.
+bool Agree(const Tls13Hello& hello, Bytes psk, std::span<unsigned char, kShare> share,
+           HashValue& handshake) {
+  std::array<unsigned char, kShare> agreed;
+  const bool has_agreed =
+      provider::AgreeX25519(AsBytes(hello.share).first<kShare>(), share, agreed);
+  if (has_agreed) {
+    HashValue early(handshake.digest());
+    ExtractEarly(psk, early);
+    ExtractNext(early, agreed, handshake);
+  }
+  provider::Wipe(agreed.data(), agreed.size());
+  return has_agreed;
+}
+
 }  // namespace
 
-Resumption::Resumption(uint16_t suite, Sha2 digest)
-    : suite_(suite), digest_(digest), transcript_(digest) {}
+Sha2 DigestOf(uint16_t suite) { return suite == 0x1302 ? Sha2::kSha384 : Sha2::kSha256; }
 
-Resumption::~Resumption() = default;
+Tls13Handshake::Tls13Handshake(uint16_t suite)
+    : suite_(suite), digest_(DigestOf(suite)), transcript_(digest_) {}
 
-bool Resumption::IsBound(const PskHello& hello, Bytes psk) {
+Tls13Handshake::~Tls13Handshake() = default;
+
+bool Tls13Handshake::IsBound(const Tls13Hello& hello, Bytes psk) {
   const Sha2 digest = DigestOf(hello.suite);
   if (psk.size() != provider::DigestSize(digest) || hello.binder.size() != psk.size()) return false;
-  Value early(digest), nothing(digest), key(digest), hash(digest), binder(digest);
-  // HMAC fills a salt of nothing up with the zeros that HKDF-Extract asks for.
-  Hmac(digest, {}, psk, early);
-  HashOf(Sha2Hash(digest), nothing);
-  Expand(digest, early.bytes(), "res binder", nothing.bytes(), key);
+  HashValue early(digest), hash(digest), key(digest), binder(digest);
+  ExtractEarly(psk, early);
+  HashOf(Sha2Hash(digest), hash);
+  Expand(early.bytes(), "res binder", hash.bytes(), key);
   Sha2Hash partial(digest);
   partial.Update(AsBytes(hello.before_binders));
   HashOf(partial, hash);
-  Verify(digest, key.bytes(), hash, binder);
+  Verify(key.bytes(), hash, binder);
   return CRYPTO_memcmp(binder.data(), hello.binder.data(), psk.size()) == 0;
 }
 
-std::unique_ptr<Resumption> Resumption::Begin(const PskHello& hello, Bytes psk,
-                                              const Answers& answers, Buffer& out) {
-  std::unique_ptr<Resumption> made(new Resumption(hello.suite, DigestOf(hello.suite)));
-  if (made->WriteFlight(hello, psk, answers, out)) return made;
+std::unique_ptr<Tls13Handshake> Tls13Handshake::Resume(const Tls13Hello& hello, Bytes psk,
+                                                       const Answers& answers, Buffer& out) {
+  return Make(hello, psk, nullptr, answers, out);
+}
+
+std::unique_ptr<Tls13Handshake> Tls13Handshake::Begin(const Tls13Hello& hello, const Proof& proof,
+                                                      const Answers& answers, Buffer& out) {
+  return Make(hello, {}, &proof, answers, out);
+}
+
+std::unique_ptr<Tls13Handshake> Tls13Handshake::Make(const Tls13Hello& hello, Bytes psk,
+                                                     const Proof* proof, const Answers& answers,
+                                                     Buffer& out) {
+  std::unique_ptr<Tls13Handshake> made(new Tls13Handshake(hello.suite));
+  if (made->WriteFlight(hello, psk, proof, answers, out)) return made;
   ERR_clear_error();
   return nullptr;
 }
 
-bool Resumption::WriteFlight(const PskHello& hello, Bytes psk, const Answers& answers,
-                             Buffer& out) {
-  const Sha2 digest = digest_;
-  std::array<unsigned char, kRandom> random;
-  std::array<unsigned char, provider::kX25519Bytes> share, agreed;
-  const auto peer = AsBytes(hello.share).first<provider::kX25519Bytes>();
-  Value early(digest), handshake(digest), master(digest), hash(digest);
-  Value client(digest), server(digest), verify(digest);
-  const bool has_keys =
-      RAND_bytes(random.data(), kRandom) == 1 && provider::AgreeX25519(peer, share, agreed);
-  if (has_keys) {
-    Hmac(digest, {}, psk, early);
-    Next(digest, early, agreed, handshake);
-  }
-  provider::Wipe(agreed.data(), agreed.size());
-  if (!has_keys) return false;
-
-  const std::string server_hello = ServerHello(hello, random, share);
-  transcript_.Update(AsBytes(hello.message));
-  transcript_.Update(AsBytes(server_hello));
+void Tls13Handshake::Note(std::string_view messages, HashValue& hash) {
+  transcript_.Update(AsBytes(messages));
   HashOf(transcript_, hash);
-  Expand(digest, handshake.bytes(), "c hs traffic", hash.bytes(), client);
-  Expand(digest, handshake.bytes(), "s hs traffic", hash.bytes(), server);
+}
+
+bool Tls13Handshake::WriteFlight(const Tls13Hello& hello, Bytes psk, const Proof* proof,
+                                 const Answers& answers, Buffer& out) {
+  std::array<unsigned char, kRandom> random;
+  std::array<unsigned char, kShare> share;
+  HashValue handshake(digest_), client(digest_), server(digest_), hash(digest_), verify(digest_);
+  if (RAND_bytes(random.data(), kRandom) != 1 || !Agree(hello, psk, share, handshake)) return false;
+  const std::string server_hello = ServerHello(hello, random, share, !psk.empty());
+  transcript_.Update(AsBytes(hello.message));
+  Note(server_hello, hash);
+  Expand(handshake.bytes(), "c hs traffic", hash.bytes(), client);
+  Expand(handshake.bytes(), "s hs traffic", hash.bytes(), server);
   handshake_ = RecordLayer::MakeServer(suite_, AsText(client.bytes()), AsText(server.bytes()), 0);
 
   std::string sealed = EncryptedExtensions(answers);
-  transcript_.Update(AsBytes(sealed));
-  HashOf(transcript_, hash);
-  Verify(digest, server.bytes(), hash, verify);
+  if (proof != nullptr) AppendCertificate(proof->chain, proof->staple, sealed);
+  Note(sealed, hash);
+  if (proof != nullptr) {
+    const size_t before = sealed.size();
+    if (!AppendCertificateVerify(proof->key, proof->scheme, hash.bytes(), sealed)) return false;
+    Note(std::string_view(sealed).substr(before), hash);
+  }
+  Verify(server.bytes(), hash, verify);
   const std::string finished = Message(SSL3_MT_FINISHED, AsText(verify.bytes()));
-  transcript_.Update(AsBytes(finished));
   sealed += finished;
-
-  static constexpr std::array<unsigned char, provider::kMaxDigest> kZeros = {};
-  Next(digest, handshake, Bytes(kZeros).first(provider::DigestSize(digest)), master);
-  HashOf(transcript_, hash);
-  Verify(digest, client.bytes(), hash, verify);
-  client_finished_.Set(verify.bytes());
-  master_.Set(master.bytes());
-  Expand(digest, master.bytes(), "c ap traffic", hash.bytes(), client);
-  Expand(digest, master.bytes(), "s ap traffic", hash.bytes(), server);
-  application_ = RecordLayer::MakeServer(suite_, AsText(client.bytes()), AsText(server.bytes()), 0);
-  if (handshake_ == nullptr || application_ == nullptr) return false;
+  Note(finished, hash);
+  if (handshake_ == nullptr || !SetApplicationKeys(handshake, client, hash)) return false;
 
   out.Append(PlainRecord(SSL3_RT_HANDSHAKE, server_hello));
   // RFC 8446 D.4: for what stands between; never where the client did not ask.
@@ -209,14 +180,27 @@ bool Resumption::WriteFlight(const PskHello& hello, Bytes psk, const Answers& an
   return true;
 }
 
-Resumption::State Resumption::Fail(uint8_t alert, std::string_view reason) {
+bool Tls13Handshake::SetApplicationKeys(const HashValue& handshake,
+                                        const HashValue& client_handshake, const HashValue& hash) {
+  HashValue verify(digest_), master(digest_), client(digest_), server(digest_);
+  Verify(client_handshake.bytes(), hash, verify);
+  client_finished_.Set(verify.bytes());
+  ExtractNext(handshake, {}, master);
+  master_.Set(master.bytes());
+  Expand(master.bytes(), "c ap traffic", hash.bytes(), client);
+  Expand(master.bytes(), "s ap traffic", hash.bytes(), server);
+  application_ = RecordLayer::MakeServer(suite_, AsText(client.bytes()), AsText(server.bytes()), 0);
+  return application_ != nullptr;
+}
+
+Tls13Handshake::State Tls13Handshake::Fail(uint8_t alert, std::string_view reason) {
   alert_owed_ = alert;
   reason_ = reason;
   return State::kFailed;
 }
 
 // A ChangeCipherSpec and, from a client that could not read our flight, an alert come in the clear.
-Resumption::State Resumption::TakeRecord(Buffer& in) {
+Tls13Handshake::State Tls13Handshake::TakeRecord(Buffer& in) {
   std::array<char, 7> front{};
   const size_t here = in.CopyFront(front);
   if (here > 0 && front[0] == SSL3_RT_CHANGE_CIPHER_SPEC) {
@@ -254,7 +238,7 @@ Resumption::State Resumption::TakeRecord(Buffer& in) {
   return State::kDone;
 }
 
-Resumption::State Resumption::TakeMessages() {
+Tls13Handshake::State Tls13Handshake::TakeMessages() {
   const Bytes expected = client_finished_.bytes();
   if (messages_.empty()) return State::kNeedMore;
   if (messages_[0] != SSL3_MT_FINISHED)
@@ -269,14 +253,14 @@ Resumption::State Resumption::TakeMessages() {
   if (CRYPTO_memcmp(messages_.data() + 4, expected.data(), expected.size()) != 0)
     return Fail(SSL_AD_DECRYPT_ERROR, "Finished does not verify");
   transcript_.Update(AsBytes(messages_));
-  Value hash(digest_), resumption(digest_);
+  HashValue hash(digest_), resumption(digest_);
   HashOf(transcript_, hash);
-  Expand(digest_, master_.bytes(), "res master", hash.bytes(), resumption);
+  Expand(master_.bytes(), "res master", hash.bytes(), resumption);
   if (!resumption_.Set(resumption.bytes())) return Fail(SSL_AD_INTERNAL_ERROR, "no memory");
   return State::kDone;
 }
 
-Resumption::State Resumption::Receive(Buffer& in, Buffer& out) {
+Tls13Handshake::State Tls13Handshake::Receive(Buffer& in, Buffer& out) {
   State state = alert_owed_ != 0 || !reason_.empty() ? State::kFailed : State::kNeedMore;
   while (state == State::kNeedMore) {
     state = TakeRecord(in);

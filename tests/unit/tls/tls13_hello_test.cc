@@ -1,4 +1,4 @@
-#include "proxy/tls/psk_hello.h"
+#include "proxy/tls/tls13_hello.h"
 
 #include <gtest/gtest.h>
 
@@ -45,9 +45,9 @@ struct Hello {
   }
 };
 
-TEST(PskHello, HasWhatAResumptionNeeds) {
+TEST(Tls13Hello, HasWhatAResumptionNeeds) {
   const std::string bytes = Hello().Record();
-  const auto hello = ParsePskHello(bytes);
+  const auto hello = ParseTls13Hello(bytes);
   ASSERT_TRUE(hello);
   EXPECT_EQ(hello->message, std::string_view(bytes).substr(5));
   EXPECT_EQ(hello->before_binders, std::string_view(bytes).substr(5, bytes.size() - 5 - 2 - 33));
@@ -62,7 +62,7 @@ TEST(PskHello, HasWhatAResumptionNeeds) {
   EXPECT_TRUE(seen->offers_tls13);
 }
 
-TEST(PskHello, TakesTheFirstOfSeveralIdentitiesAndSharesWeDoNotKnow) {
+TEST(Tls13Hello, TakesTheFirstOfSeveralIdentitiesAndSharesWeDoNotKnow) {
   Hello given;
   given.identities += Vector(2, "another") + Int(8, 4);
   given.binders += Vector(1, std::string(48, 'c'));
@@ -73,14 +73,14 @@ TEST(PskHello, TakesTheFirstOfSeveralIdentitiesAndSharesWeDoNotKnow) {
   given.more = Extension(0x3a3a, "") + Extension(21, std::string(100, '\0'));
   given.session_id = "";
   const std::string bytes = given.Record();
-  const auto hello = ParsePskHello(bytes);
+  const auto hello = ParseTls13Hello(bytes);
   ASSERT_TRUE(hello);
   EXPECT_EQ(hello->identity, "ticket");
   EXPECT_EQ(hello->binder, std::string(32, 'b'));
   EXPECT_EQ(hello->share, std::string(32, 'x'));
 }
 
-TEST(PskHello, LeavesWhatIsForLibsslToJudge) {
+TEST(Tls13Hello, LeavesWhatIsForLibsslToJudge) {
   const auto with = [](auto change) {
     Hello hello;
     change(hello);
@@ -125,13 +125,13 @@ TEST(PskHello, LeavesWhatIsForLibsslToJudge) {
            {"another type", "\x17" + Hello().Record().substr(1)},
            {"another message", Hello().Record().replace(5, 1, "\x02")},
        })
-    EXPECT_FALSE(ParsePskHello(bytes)) << name;
+    EXPECT_FALSE(ParseTls13Hello(bytes)) << name;
 }
 
-TEST(PskHello, APartIsNoHello) {
+TEST(Tls13Hello, APartIsNoHello) {
   const std::string bytes = Hello().Record();
   for (size_t i = 0; i < bytes.size(); ++i)
-    EXPECT_FALSE(ParsePskHello(std::string_view(bytes).substr(0, i))) << i;
+    EXPECT_FALSE(ParseTls13Hello(std::string_view(bytes).substr(0, i))) << i;
 }
 
 }  // namespace

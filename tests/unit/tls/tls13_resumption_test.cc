@@ -1,4 +1,4 @@
-#include "proxy/tls/resumption.h"
+#include "proxy/tls/tls13_handshake.h"
 
 #include <gtest/gtest.h>
 #include <openssl/err.h>
@@ -362,10 +362,10 @@ struct Wire {
   }
   // The client has taken our flight; `flight` is what it sent then, `inside` its Finished.
   void Begin() {
-    parsed = ParsePskHello(hello);
+    parsed = ParseTls13Hello(hello);
     ASSERT_TRUE(parsed);
-    ASSERT_TRUE(Resumption::IsBound(*parsed, AsBytes(psk)));
-    server = Resumption::Begin(*parsed, AsBytes(psk), {}, out);
+    ASSERT_TRUE(Tls13Handshake::IsBound(*parsed, AsBytes(psk)));
+    server = Tls13Handshake::Resume(*parsed, AsBytes(psk), {}, out);
     ASSERT_NE(server, nullptr);
     const std::string_view ours = out.Linear(out.size());
     BIO_write(SSL_get_rbio(client.get()), ours.data(), static_cast<int>(ours.size()));
@@ -389,7 +389,7 @@ struct Wire {
     sealing->SealHandshake(handshake, sealed);
     return std::string(sealed.Linear(sealed.size()));
   }
-  Resumption::State Receive(std::string_view bytes) {
+  Tls13Handshake::State Receive(std::string_view bytes) {
     Buffer in(bytes);
     const auto state = server->Receive(in, out);
     left = in.size();
@@ -400,8 +400,8 @@ struct Wire {
   std::map<std::string, std::string> secrets;
   SslPtr client;
   std::string hello, psk, flight, inside;
-  std::optional<PskHello> parsed;
-  std::unique_ptr<Resumption> server;
+  std::optional<Tls13Hello> parsed;
+  std::unique_ptr<Tls13Handshake> server;
   std::unique_ptr<RecordLayer> sealing;
   Buffer out;
   size_t left = 0;
@@ -411,7 +411,7 @@ TEST(Resumption, ItsSecretsAreTheClients) {
   for (const char* suite : kSuites) {
     Wire wire(suite);
     ASSERT_NO_FATAL_FAILURE(wire.Begin());
-    ASSERT_EQ(wire.Receive(wire.flight + "next"), Resumption::State::kDone)
+    ASSERT_EQ(wire.Receive(wire.flight + "next"), Tls13Handshake::State::kDone)
         << wire.server->reason();
     EXPECT_EQ(wire.left, 4u) << "what is behind is the application's";
     EXPECT_TRUE(wire.out.empty());
@@ -435,13 +435,13 @@ TEST(Resumption, AFlightInPiecesIsTaken) {
     in.Append(std::string_view(wire.flight).substr(i, 1));
     const auto state = wire.server->Receive(in, wire.out);
     EXPECT_EQ(state,
-              i + 1 < wire.flight.size() ? Resumption::State::kNeedMore : Resumption::State::kDone);
+              i + 1 < wire.flight.size() ? Tls13Handshake::State::kNeedMore : Tls13Handshake::State::kDone);
   }
   Wire other;
   ASSERT_NO_FATAL_FAILURE(other.Begin());
   const std::string front = other.Sealed(other.inside.substr(0, 3));
-  EXPECT_EQ(other.Receive(front), Resumption::State::kNeedMore);
-  EXPECT_EQ(other.Receive(other.Sealed(other.inside.substr(3))), Resumption::State::kDone)
+  EXPECT_EQ(other.Receive(front), Tls13Handshake::State::kNeedMore);
+  EXPECT_EQ(other.Receive(other.Sealed(other.inside.substr(3))), Tls13Handshake::State::kDone)
       << "a message over two records";
 }
 
@@ -492,7 +492,7 @@ TEST(Resumption, WhatIsNoFinishedOfThatClientsEndsWithItsAlert) {
        }) {
     Wire wire;
     ASSERT_NO_FATAL_FAILURE(wire.Begin());
-    EXPECT_EQ(wire.Receive(given.bytes(wire)), Resumption::State::kFailed) << given.name;
+    EXPECT_EQ(wire.Receive(given.bytes(wire)), Tls13Handshake::State::kFailed) << given.name;
     EXPECT_EQ(wire.server->alert_owed(), given.alert) << given.name << wire.server->reason();
     EXPECT_FALSE(wire.server->reason().empty()) << given.name;
     // The client sees that alert: behind our Finished all is under the keys of the application.
@@ -503,7 +503,7 @@ TEST(Resumption, WhatIsNoFinishedOfThatClientsEndsWithItsAlert) {
     EXPECT_LE(SSL_read(wire.client.get(), &nothing, 1), 0) << given.name;
     EXPECT_EQ(ERR_GET_REASON(ERR_peek_error()), SSL_AD_REASON_OFFSET + given.alert)
         << given.name << ": " << TakeOpensslErrors();
-    EXPECT_EQ(wire.Receive(wire.flight), Resumption::State::kFailed) << "for good";
+    EXPECT_EQ(wire.Receive(wire.flight), Tls13Handshake::State::kFailed) << "for good";
   }
 }
 
@@ -515,7 +515,7 @@ TEST(Resumption, AnAlertOfTheClientsIsAFailureThatIsNotAnswered) {
     wire.sealing->SealAlert(SSL3_AL_FATAL, SSL_AD_DECRYPT_ERROR, sealed);
     EXPECT_EQ(wire.Receive(is_sealed ? std::string(sealed.Linear(sealed.size()))
                                      : std::string("\x15\x03\x03\x00\x02\x02\x33", 7)),
-              Resumption::State::kFailed);
+              Tls13Handshake::State::kFailed);
     EXPECT_EQ(wire.server->alert_received(), SSL_AD_DECRYPT_ERROR);
     EXPECT_EQ(wire.server->alert_owed(), 0);
     EXPECT_TRUE(wire.out.empty());
@@ -524,20 +524,20 @@ TEST(Resumption, AnAlertOfTheClientsIsAFailureThatIsNotAnswered) {
 
 TEST(Resumption, ABinderIsOverAllThatIsBeforeIt) {
   Wire wire;
-  auto hello = ParsePskHello(wire.hello);
+  auto hello = ParseTls13Hello(wire.hello);
   ASSERT_TRUE(hello);
   const std::string psk = wire.psk;
   std::string other = psk;
   other[0] ^= 1;
-  EXPECT_TRUE(Resumption::IsBound(*hello, AsBytes(psk)));
-  EXPECT_FALSE(Resumption::IsBound(*hello, AsBytes(other)));
-  EXPECT_FALSE(Resumption::IsBound(*hello, AsBytes(psk).first(31)));
-  EXPECT_FALSE(Resumption::IsBound(*hello, {}));
+  EXPECT_TRUE(Tls13Handshake::IsBound(*hello, AsBytes(psk)));
+  EXPECT_FALSE(Tls13Handshake::IsBound(*hello, AsBytes(other)));
+  EXPECT_FALSE(Tls13Handshake::IsBound(*hello, AsBytes(psk).first(31)));
+  EXPECT_FALSE(Tls13Handshake::IsBound(*hello, {}));
   for (size_t i = 5; i < wire.hello.size(); ++i) {
     std::string changed = wire.hello;
     changed[i] ^= 1;
-    auto parsed = ParsePskHello(changed);
-    EXPECT_FALSE(parsed && Resumption::IsBound(*parsed, AsBytes(psk))) << i;
+    auto parsed = ParseTls13Hello(changed);
+    EXPECT_FALSE(parsed && Tls13Handshake::IsBound(*parsed, AsBytes(psk))) << i;
   }
 }
 
@@ -555,11 +555,11 @@ TEST(Resumption, AWrongBinderIsRefusedByLibssl) {
 
 TEST(Resumption, ALowOrderShareIsNotAnswered) {
   Wire wire;
-  auto hello = ParsePskHello(wire.hello);
+  auto hello = ParseTls13Hello(wire.hello);
   ASSERT_TRUE(hello);
   const std::string zeros(32, '\0');
   hello->share = zeros;
-  EXPECT_EQ(Resumption::Begin(*hello, AsBytes(wire.psk), {}, wire.out), nullptr);
+  EXPECT_EQ(Tls13Handshake::Resume(*hello, AsBytes(wire.psk), {}, wire.out), nullptr);
   EXPECT_TRUE(wire.out.empty());
   EXPECT_EQ(ERR_peek_error(), 0u);
 }
