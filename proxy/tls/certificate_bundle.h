@@ -12,6 +12,9 @@
 namespace genkan::tls {
 
 struct Staple {
+  // What fits the extension of a certificate in TLS 1.3 (RFC 8446 4.4.2.1).
+  static constexpr size_t kMost = 0xffff - 8;
+
   std::string der;  // the whole OCSPResponse
   WallTime this_update;
   WallTime next_update;  // never serve it at or after this

@@ -10,7 +10,6 @@
 namespace genkan::tls {
 namespace {
 
-constexpr size_t kMaxResponseBytes = 64 * 1024;
 constexpr Seconds kSkew{300};
 constexpr Seconds kWithoutNextUpdate{3600};
 
@@ -193,7 +192,7 @@ std::string OcspGetPath(std::string_view request_der) {
 Result<OcspAnswer> VerifyOcsp(std::string_view der, const Certificate& leaf,
                               const Certificate& issuer, WallTime now) {
   const ErrorQueueGuard guard;
-  if (der.size() > kMaxResponseBytes) {
+  if (der.size() > Staple::kMost) {
     return Fail(ErrorCode::kTooLarge, "OCSP response of {} bytes", der.size());
   }
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());

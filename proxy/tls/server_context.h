@@ -34,7 +34,7 @@ struct HandshakeChoice {
 
 class HandshakeDelegate {
  public:
-  // Called once a handshake, on the worker's thread.
+  // Called once a ClientHello, on the worker's thread: twice where the client is told to try another group.
   virtual HandshakeChoice OnClientHello(const ClientHello& hello) = 0;
   // True where a session of this leaf (SHA-256, 32 bytes) must not be resumed: revoked or force-removed.
   virtual bool IsRevokedLeaf(std::string_view leaf_sha256) = 0;

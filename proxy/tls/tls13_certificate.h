@@ -23,7 +23,8 @@ std::span<const uint16_t> ConfiguredSchemes();
 uint16_t ChooseScheme(std::string_view signatures, std::span<const uint16_t> allowed,
                       const PrivateKey& key);
 
-// Appends a Certificate: `chain`, leaf first, with an OCSPResponse for the leaf where it is not "".
+// Appends a Certificate: `chain`, leaf first, with an OCSPResponse for the leaf where it is not "",
+// of at most Staple::kMost.
 void AppendCertificate(const std::vector<CertificatePtr>& chain, std::string_view staple,
                        std::string& messages);
 

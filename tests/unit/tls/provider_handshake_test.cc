@@ -16,6 +16,7 @@ struct Case {
   const char* suites;
   int group;  // agreed on
   bool is_retried = false;
+  bool asks_for_certificates = false;  // then TLS 1.3 is libssl's from the first byte on
 };
 
 class ProviderHandshake : public ::testing::TestWithParam<Case> {
@@ -36,6 +37,10 @@ class ProviderHandshake : public ::testing::TestWithParam<Case> {
             ++*static_cast<int*>(argument);
         });
     SSL_CTX_set_msg_callback_arg(client, &hellos);
+    if (!given.asks_for_certificates) return;
+    policy.client_certificates = TlsPolicy::ClientCertificates::kRequest;
+    policy.client_ca = TlsPair::Ca().root().pem();
+    pair.delegate.site_policy = &policy;
   }
   void ExpectAgreed() {
     const Case& given = GetParam();
@@ -44,6 +49,7 @@ class ProviderHandshake : public ::testing::TestWithParam<Case> {
     EXPECT_EQ(SSL_get_negotiated_group(pair.client.get()), given.group);
   }
 
+  TlsPolicy policy;
   TlsPair pair;
   int hellos = 0;
 };
@@ -57,6 +63,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"X25519", TLS1_3_VERSION, "X25519:P-256", kAes128, NID_X25519},
         Case{"X25519Sha384", TLS1_3_VERSION, "X25519", kAes256, NID_X25519},
         Case{"X25519ChaCha", TLS1_3_VERSION, "X25519", kChaCha, NID_X25519},
+        Case{"X25519ByLibssl", TLS1_3_VERSION, "X25519:P-256", kAes128, NID_X25519, false, true},
+        Case{"X25519Sha384ByLibssl", TLS1_3_VERSION, "X25519", kAes256, NID_X25519, false, true},
         Case{"P256", TLS1_3_VERSION, "P-256:X25519", kAes128, NID_X9_62_prime256v1},
         Case{"P384Sha384", TLS1_3_VERSION, "P-384", kAes256, NID_secp384r1},
         Case{"RetryToX25519", TLS1_3_VERSION, "P-521:X25519", kAes128, NID_X25519, true},

@@ -11,19 +11,12 @@
 #include "proxy/base/text.h"
 #include "proxy/tls/openssl_ptr.h"
 #include "tests/support/test_ca.h"
+#include "tests/unit/tls/from_hex.h"
 
 namespace genkan::tls {
 namespace {
 
 using State = RecordLayer::State;
-
-std::string FromHex(std::string_view hex) {
-  std::string bytes;
-  auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
-  for (size_t i = 0; i + 1 < hex.size(); i += 2)
-    bytes.push_back(static_cast<char>(digit(hex[i]) << 4 | digit(hex[i + 1])));
-  return bytes;
-}
 
 std::string Pattern(size_t bytes) {
   std::string text(bytes, '\0');

@@ -19,7 +19,7 @@ std::string Extension(unsigned type, const std::string& content) {
   return Int(type, 2) + Vector(2, content);
 }
 
-// A hello that resumes, each part of which can be another.
+// A hello, each part of which can be another.
 struct Hello {
   std::string version = Int(0x0303, 2);
   std::string session_id = std::string(32, 'i');
@@ -34,9 +34,11 @@ struct Hello {
   std::string identities = Vector(2, "ticket") + Int(7, 4);
   std::string binders = Vector(1, std::string(32, 'b'));
   std::string behind_psk, behind;
+  bool resumes = true;
 
   std::string Record() const {
-    const std::string psk = Extension(41, Vector(2, identities) + Vector(2, binders));
+    std::string psk = Extension(41, Vector(2, identities) + Vector(2, binders));
+    if (!resumes) psk.clear();
     const std::string body =
         version + std::string(32, 'r') + Vector(1, session_id) + Vector(2, suites) +
         Vector(1, compressions) +
@@ -80,6 +82,38 @@ TEST(Tls13Hello, TakesTheFirstOfSeveralIdentitiesAndSharesWeDoNotKnow) {
   EXPECT_EQ(hello->share, std::string(32, 'x'));
 }
 
+std::string Status(const std::string& body) { return Extension(5, body); }
+
+TEST(Tls13Hello, HasWhatAWholeHandshakeNeeds) {
+  Hello given;
+  given.resumes = false;
+  given.more = Extension(13, Vector(2, Int(0x0403, 2)));
+  std::string bytes = given.Record();
+  auto hello = ParseTls13Hello(bytes);
+  ASSERT_TRUE(hello);
+  EXPECT_EQ(hello->message, std::string_view(bytes).substr(5));
+  EXPECT_EQ(hello->identity, "");
+  EXPECT_EQ(hello->suite, 0x1303);
+  EXPECT_EQ(hello->share, std::string(32, 'x'));
+  EXPECT_EQ(hello->fields.signatures, Vector(2, Int(0x0403, 2)));
+  EXPECT_TRUE(hello->takes_tickets);
+  EXPECT_FALSE(hello->wants_staple || hello->limits_certificates);
+
+  given.modes = Extension(45, Vector(1, Int(0, 1)));
+  given.more += Status(Int(1, 1) + Vector(2, "") + Vector(2, "")) + Extension(50, "");
+  bytes = given.Record();
+  hello = ParseTls13Hello(bytes);
+  ASSERT_TRUE(hello);
+  EXPECT_FALSE(hello->takes_tickets) << "psk_ke alone (RFC 8446 4.2.9)";
+  EXPECT_TRUE(hello->wants_staple && hello->limits_certificates);
+  given.modes.clear();
+  given.more = Status(Int(2, 1) + "whatever");
+  bytes = given.Record();
+  hello = ParseTls13Hello(bytes);
+  ASSERT_TRUE(hello);
+  EXPECT_FALSE(hello->takes_tickets || hello->wants_staple) << "of another kind";
+}
+
 TEST(Tls13Hello, LeavesWhatIsForLibsslToJudge) {
   const auto with = [](auto change) {
     Hello hello;
@@ -112,6 +146,16 @@ TEST(Tls13Hello, LeavesWhatIsForLibsslToJudge) {
            {"early data", with([](Hello& h) { h.more = Extension(42, ""); })},
            {"cookie", with([](Hello& h) { h.more = Extension(44, Vector(2, "c")); })},
            {"fragments", with([](Hello& h) { h.more = Extension(1, "\x01"); })},
+           {"responders", with([](Hello& h) {
+              h.more = Status(Int(1, 1) + Vector(2, Vector(2, "r")) + Vector(2, ""));
+            })},
+           {"extensions of a responder's",
+            with([](Hello& h) { h.more = Status(Int(1, 1) + Vector(2, "") + Vector(2, "x")); })},
+           {"an empty status_request", with([](Hello& h) { h.more = Status(""); })},
+           {"a short status_request",
+            with([](Hello& h) { h.more = Status(Int(1, 1) + Vector(2, "")); })},
+           {"status_request twice",
+            with([](Hello& h) { h.more = Status(Int(2, 1)) + Status(Int(2, 1)); })},
            {"twice", with([](Hello& h) { h.more = h.modes; })},
            {"empty twice", with([](Hello& h) { h.more = Extension(16, "") + Extension(16, ""); })},
            {"psk not last", with([](Hello& h) { h.behind_psk = Extension(21, ""); })},
@@ -129,9 +173,13 @@ TEST(Tls13Hello, LeavesWhatIsForLibsslToJudge) {
 }
 
 TEST(Tls13Hello, APartIsNoHello) {
-  const std::string bytes = Hello().Record();
-  for (size_t i = 0; i < bytes.size(); ++i)
-    EXPECT_FALSE(ParseTls13Hello(std::string_view(bytes).substr(0, i))) << i;
+  for (bool resumes : {true, false}) {
+    Hello hello;
+    hello.resumes = resumes;
+    const std::string bytes = hello.Record();
+    for (size_t i = 0; i < bytes.size(); ++i)
+      EXPECT_FALSE(ParseTls13Hello(std::string_view(bytes).substr(0, i))) << i;
+  }
 }
 
 }  // namespace

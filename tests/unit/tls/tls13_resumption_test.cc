@@ -9,6 +9,7 @@
 #include "proxy/base/text.h"
 #include "proxy/tls/provider/provider.h"
 #include "proxy/tls/session_ticket.h"
+#include "tests/unit/tls/from_hex.h"
 #include "tests/unit/tls/tls_pair.h"
 
 namespace genkan::tls {
@@ -326,13 +327,6 @@ TEST(Resumption, ATicketLivesAsLongAsItSays) {
 }
 
 // ---- a client of OpenSSL's against the class alone, whose bytes can be changed on their way
-
-std::string FromHex(std::string_view text) {
-  std::string bytes;
-  for (size_t i = 0; i + 1 < text.size(); i += 2)
-    bytes.push_back(static_cast<char>(std::stoi(std::string(text.substr(i, 2)), nullptr, 16)));
-  return bytes;
-}
 
 struct Wire {
   explicit Wire(const char* suite = kSuites[0]) : pair(suite) {
