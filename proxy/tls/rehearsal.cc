@@ -3,20 +3,22 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <utility>
 
 #include "proxy/tls/handshake_state.h"
 #include "proxy/tls/server_context.h"
+#include "proxy/tls/tls13_handshake.h"
+#include "proxy/tls/tls13_server.h"
+#include "proxy/tls/tls_stream.h"
 
 namespace genkan::tls {
 namespace {
 
 // Each step moves a flight; a whole handshake has four.
 constexpr int kMaxSteps = 32;
-// A flight with a chain of 64 certificates.
-constexpr size_t kPairBytes = 256 * 1024;
 
 class OneBundle final : public HandshakeDelegate {
  public:
@@ -100,33 +102,83 @@ struct Stage {
   std::string name;
 };
 
-// One handshake; why it fails, "" where it does not.
-std::string PlayOnce(const Stage& stage, const BundlePtr& bundle, int version, const Clock& clock) {
-  OneBundle delegate(bundle);
-  HandshakeState server_state;
-  server_state.delegate = &delegate;
-  const SslPtr server(SSL_new(stage.server.get())), client(SSL_new(stage.client));
-  BIO *server_end = nullptr, *client_end = nullptr;
-  if (!server || !client || BIO_new_bio_pair(&server_end, kPairBytes, &client_end, kPairBytes) != 1)
-    return "no memory";
-  SSL_set_bio(server.get(), server_end, server_end);
-  SSL_set_bio(client.get(), client_end, client_end);
-  SSL_set_app_data(server.get(), &server_state);
-  SSL_set_app_data(client.get(), &stage.seen);
+// A client, and what goes between it and a server.
+struct Connection {
+  Connection(const Stage& stage, int version)
+      : client(SSL_new(stage.client)),
+        to_client(BIO_new(BIO_s_mem())),
+        to_server(BIO_new(BIO_s_mem())) {
+    if (!is_whole()) return;
+    Connect(client.get(), to_client.get(), to_server.get());
+    SSL_set_app_data(client.get(), &stage.seen);
+    SSL_set_connect_state(client.get());
+    SSL_set_max_proto_version(client.get(), version);
+    if (!stage.name.empty()) SSL_set_tlsext_host_name(client.get(), stage.name.c_str());
+  }
+  static void Connect(SSL* ssl, BIO* in, BIO* out) {
+    BIO_up_ref(in);
+    BIO_up_ref(out);
+    SSL_set0_rbio(ssl, in);
+    SSL_set0_wbio(ssl, out);
+  }
+  bool is_whole() const { return client && to_client && to_server; }
+
+  SslPtr client;
+  BioPtr to_client, to_server;
+};
+
+// The server as a TlsStream has it where libssl is not needed. Nothing: it is needed, and the
+// client's first flight is still there.
+std::optional<std::string> DriveWithoutLibssl(const Stage& stage, Connection& connection,
+                                              HandshakeState& state) {
+  using State = Tls13Handshake::State;
+  SSL* const client = connection.client.get();
+  if (SSL_do_handshake(client) == 1 || SSL_get_error(client, -1) != SSL_ERROR_WANT_READ)
+    return TakeOpensslErrors();
+  char* bytes = nullptr;
+  long size = BIO_get_mem_data(connection.to_server.get(), &bytes);
+  HandshakeInfo info;
+  Buffer out;
+  const auto server = stage.server.Begin({bytes, static_cast<size_t>(size)}, state, info, out);
+  if (server == nullptr) return std::nullopt;
+  BIO_reset(connection.to_server.get());
+  const std::string_view flight = out.Linear(out.size());
+  BIO_write(connection.to_client.get(), flight.data(), static_cast<int>(flight.size()));
+  if (SSL_do_handshake(client) != 1) return TakeOpensslErrors();
+  size = BIO_get_mem_data(connection.to_server.get(), &bytes);
+  Buffer in(std::string_view(bytes, static_cast<size_t>(size)));
+  if (server->Receive(in, out) == State::kDone) return "";
+  return server->reason().empty() ? "it does not come to an end" : std::string(server->reason());
+}
+
+std::string DriveLibssl(const Stage& stage, Connection& connection, HandshakeState& state) {
+  const SslPtr server(SSL_new(stage.server.get()));
+  if (!server) return "no memory";
+  Connection::Connect(server.get(), connection.to_server.get(), connection.to_client.get());
+  SSL_set_app_data(server.get(), &state);
   SSL_set_accept_state(server.get());
-  SSL_set_connect_state(client.get());
   SSL_set_options(server.get(), SSL_OP_NO_TICKET);
-  SSL_set_max_proto_version(client.get(), version);
-  if (!stage.name.empty()) SSL_set_tlsext_host_name(client.get(), stage.name.c_str());
+  return Drive(connection.client.get(), server.get());
+}
+
+// One handshake; why it fails, "" where it does not.
+std::string PlayOnce(const Stage& stage, const BundlePtr& bundle, int version, bool by_libssl,
+                     const Clock& clock) {
+  OneBundle delegate(bundle);
+  HandshakeState state;
+  state.delegate = &delegate;
+  Connection connection(stage, version);
+  if (!connection.is_whole()) return "no memory";
   stage.seen.is_as_meant = false;
-  std::string failure = Drive(client.get(), server.get());
-  if (failure.empty() && !stage.seen.is_as_meant)
-    failure = "the chain that arrives is not the one that was meant";
+  std::optional<std::string> played;
+  if (!by_libssl) played = DriveWithoutLibssl(stage, connection, state);
+  if (!played) played = DriveLibssl(stage, connection, state);
+  if (!played->empty()) return *played;
+  if (!stage.seen.is_as_meant) return "the chain that arrives is not the one that was meant";
   const Staple* staple = bundle->staple().get();
-  if (failure.empty() && staple != nullptr && clock.Wall() < staple->next_update &&
-      !HasStaple(client.get(), *staple))
-    failure = "the staple does not arrive";
-  return failure;
+  const bool has_staple = staple != nullptr && clock.Wall() < staple->next_update;
+  return has_staple && !HasStaple(connection.client.get(), *staple) ? "the staple does not arrive"
+                                                                    : "";
 }
 
 // A name as a client sends it; of "*.example.com" one below it.
@@ -161,20 +213,22 @@ Rehearsed Rehearse(const BundlePtr& bundle, TlsPolicy policy, std::string_view s
   }
   const Stage stage{**server, client, seen, ClientName(server_name)};
   const bool has_tls12 = policy.profile != Profile::kModern && policy.min_version < TLS1_3_VERSION;
-  // Clients of one version are one client here; who comes second would see the same.
-  bool has_played_tls13 = false, has_played_tls12 = false;
-  auto play = [&](bool is_modern, const std::string& who) {
-    const bool is_tls13 = is_modern || !has_tls12;
-    if (std::exchange(is_tls13 ? has_played_tls13 : has_played_tls12, true)) return;
-    ++rehearsed.handshakes;
+  const bool has_tls13 = HasTls13(stage.server.get());
+  // Those of one kind are one client here: who comes second would see the same.
+  const auto play = [&](bool is_modern) {
+    const auto one = std::find_if(profiles.begin(), profiles.end(), [&](const auto& profile) {
+      return profile->is_required() == is_modern;
+    });
+    const bool is_tls13 = has_tls13 && (is_modern || !has_tls12);
     std::string failure =
-        PlayOnce(stage, bundle, is_tls13 ? TLS1_3_VERSION : TLS1_2_VERSION, clock);
-    if (!failure.empty() && rehearsed.failure.empty()) {
-      rehearsed.failure = fmt::format("TLS {} with {}: {}", is_tls13 ? "1.3" : "1.2", who, failure);
-    }
+        PlayOnce(stage, bundle, is_tls13 ? TLS1_3_VERSION : TLS1_2_VERSION, !is_modern, clock);
+    if (failure.empty() || !rehearsed.failure.empty()) return;
+    rehearsed.failure =
+        fmt::format("TLS {} with {}: {}", is_tls13 ? "1.3" : "1.2",
+                    one == profiles.end() ? "any client" : (*one)->client(), failure);
   };
-  if (profiles.empty()) play(true, "any client");
-  for (const TrustProfilePtr& profile : profiles) play(profile->is_required(), profile->client());
+  play(true);
+  play(false);
   return rehearsed;
 }
 

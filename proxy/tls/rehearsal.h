@@ -20,12 +20,12 @@ struct Rehearsed {
   // Why a handshake fails whatever the client trusts: "TLS 1.3 with a client of today: ee key too
   // small"; "" where none does.
   std::string failure;
-  int handshakes = 0;  // that were tried
 };
 
-// `policy`: the site's; who asks for client certificates is not asked for one here. A profile that
-// is required comes with TLS 1.3, the others with TLS 1.2 where the policy has it; those of one
-// version differ in what they trust alone, and are one handshake. Without profiles one client comes.
+// `policy`: the site's; who asks for client certificates is not asked for one here. Two clients
+// come, whatever they trust: one with TLS 1.3, for which libssl is not needed, and one that needs
+// it, with TLS 1.2 where the policy has it. They have the names of a profile that is required and
+// of one that is not.
 Rehearsed Rehearse(const BundlePtr& bundle, TlsPolicy policy, std::string_view server_name,
                    const std::vector<TrustProfilePtr>& profiles, const Clock& clock);
 

@@ -36,15 +36,13 @@ bool IsUsable(const TicketSession& session, uint16_t suite) {
          session.made <= now && now - session.made <= int64_t{session.lifetime};
 }
 
-// Whoever configures OpenSSL may take TLS 1.3 away.
-bool HasTls13(const SSL_CTX* context) {
-  // OpenSSL has no const here.
-  const auto most = SSL_CTX_get_max_proto_version(const_cast<SSL_CTX*>(context));
+}  // namespace
+
+bool HasTls13(SSL_CTX* context) {
+  const auto most = SSL_CTX_get_max_proto_version(context);
   return (most == 0 || most >= TLS1_3_VERSION) &&
          (SSL_CTX_get_options(context) & SSL_OP_NO_TLSv1_3) == 0;
 }
-
-}  // namespace
 
 struct Tls13Server::Reading {
   Tls13Hello hello;

@@ -21,14 +21,18 @@ class Tls13Handshake;
 struct HandshakeInfo;
 struct HandshakeState;
 
+// Whether connections of this context may have TLS 1.3: whoever configures OpenSSL may take it
+// away.
+bool HasTls13(SSL_CTX* context);
+
 class Tls13Server {
  public:
   struct Options {
-    TlsPolicy policy;                 // where a site has none of its own
-    std::string alpn;                 // WireProtocols'
-    const SSL_CTX* libssl = nullptr;  // whose suites and versions we keep to; outlives this
-    uint8_t tickets = 0;              // of a whole handshake
-    bool has_records = false;         // the records are ours once a handshake is done
+    TlsPolicy policy;           // where a site has none of its own
+    std::string alpn;           // WireProtocols'
+    SSL_CTX* libssl = nullptr;  // whose suites and versions we keep to; outlives this
+    uint8_t tickets = 0;        // of a whole handshake
+    bool has_records = false;   // the records are ours once a handshake is done
   };
   // `ticket_cipher` is AES-256-CBC; it and the clock outlive this.
   Tls13Server(Options options, const EVP_CIPHER* ticket_cipher, const Clock& clock);
