@@ -72,21 +72,17 @@ constexpr std::array<uint8_t, 256> kBase64Values = [] {
 
 std::string EncodeBase64(std::span<const unsigned char> bytes, std::string_view alphabet,
                          bool has_padding) {
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    size_t count = std::min<size_t>(3, bytes.size() - i);
-    uint32_t group = static_cast<uint32_t>(bytes[i]) << 16;
-    if (count > 1) group |= static_cast<uint32_t>(bytes[i + 1]) << 8;
-    if (count > 2) group |= bytes[i + 2];
-    for (size_t k = 0; k < 4; ++k) {
-      if (k <= count) {
-        text += alphabet[(group >> (18 - 6 * k)) & 63];
-      } else if (has_padding) {
-        text += '=';
-      }
-    }
+  const size_t whole = bytes.size() / 3, rest = bytes.size() % 3;
+  std::string text(whole * 4 + (rest == 0 ? 0 : has_padding ? 4 : rest + 1), '=');
+  char* out = text.data();
+  const unsigned char* in = bytes.data();
+  for (size_t i = 0; i < whole; ++i, in += 3, out += 4) {
+    const uint32_t group = static_cast<uint32_t>(in[0]) << 16 | in[1] << 8 | in[2];
+    for (size_t k = 0; k < 4; ++k) out[k] = alphabet[(group >> (18 - 6 * k)) & 63];
   }
+  if (rest == 0) return text;
+  const uint32_t group = static_cast<uint32_t>(in[0]) << 16 | (rest > 1 ? in[1] << 8 : 0);
+  for (size_t k = 0; k <= rest; ++k) out[k] = alphabet[(group >> (18 - 6 * k)) & 63];
   return text;
 }
 
@@ -105,11 +101,11 @@ std::optional<uint64_t> ParseHex(std::string_view digits) {
 
 std::string HexEncode(std::span<const unsigned char> bytes) {
   static constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  text.reserve(bytes.size() * 2);
+  std::string text(bytes.size() * 2, '\0');
+  char* out = text.data();
   for (unsigned char byte : bytes) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
+    *out++ = kDigits[byte >> 4];
+    *out++ = kDigits[byte & 15];
   }
   return text;
 }
@@ -131,9 +127,20 @@ std::optional<std::string> Base64Decode(std::string_view text) {
   }
   std::string bytes(text.size() * 3 / 4, '\0');
   char* out = bytes.data();
+  const auto value_at = [&](size_t i) { return kBase64Values[static_cast<uint8_t>(text[i])]; };
+  size_t at = 0;
+  for (; at + 4 <= text.size(); at += 4) {
+    const uint8_t a = value_at(at), b = value_at(at + 1), c = value_at(at + 2),
+                  d = value_at(at + 3);
+    // No value has its bits.
+    if (((a | b | c | d) & ~63) != 0) return std::nullopt;
+    *out++ = static_cast<char>(a << 2 | b >> 4);
+    *out++ = static_cast<char>(b << 4 | c >> 2);
+    *out++ = static_cast<char>(c << 6 | d);
+  }
   uint32_t group = 0;
   int bits = 0;
-  for (char c : text) {
+  for (char c : text.substr(at)) {
     const uint8_t value = kBase64Values[static_cast<uint8_t>(c)];
     if (value == kNoValue) return std::nullopt;
     group = group << 6 | value;

@@ -21,22 +21,23 @@ struct CertSource;
 
 struct CertEntry {
   CertSource* source = nullptr;  // whose it is
-  std::string site;            // primary name
-  std::string name;            // FoundCertificate::name
-  std::string last_good_name;  // in LastGood
+  std::string site;              // primary name
+  std::string name;              // FoundCertificate::name
+  std::string last_good_name;    // in LastGood
 
   tls::BundlePtr in_service;  // null: none; with the staple that was published last
   tls::Chain chain;
   tls::CertificatePtr issuer;
   // Of what is in service; null: none. Of thousands nearly all are alike, and shared.
   std::shared_ptr<const std::vector<tls::ChainProof>> proofs;
-  bool is_judged = false;               // false: they are still to come
+  bool is_judged = false;  // false: they are still to come
   WallTime since{};
   uint64_t swaps = 0;
   std::vector<std::string> files;
-  std::string fingerprint;  // of in_service
-  bool is_proved = false;   // false: it serves, its trial is still to come
-  std::string broken;       // the fingerprint of one that failed its trial while it served
+  std::string fingerprint;    // of in_service
+  bool is_proved = false;     // false: it serves, its trial is still to come
+  bool is_last_good = false;  // state_dir has it already
+  std::string broken;         // the fingerprint of one that failed its trial while it served
 
   // Taken, but waits for its first staple.
   std::unique_ptr<FoundCertificate> pending;

@@ -114,9 +114,9 @@ class CertLeaves::Env final : public CertificateEnv {
   }
 
   std::string AriDirectory(const CertificateView& certificate) override {
-    auto leaf = tls::Certificate::FromDer(certificate.leaf_der);
-    if (!leaf) return {};
-    const std::string& issuer = (*leaf)->issuer_organization();
+    const Leaf* leaf = leaves_.Find(certificate.sha256_hex);
+    if (leaf == nullptr) return {};
+    const std::string& issuer = leaf->leaf->issuer_organization();
     for (const config::AriAuthority& authority : leaves_.authorities_) {
       if (authority.issuer == issuer) return authority.directory;
     }

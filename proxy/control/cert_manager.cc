@@ -125,6 +125,9 @@ Manager::Manager(CertManagerOptions options)
                [this](CertSource& source, std::vector<FoundCertificate> found) {
                  swapper_.TakeReading(source, std::move(found), reader_.context());
                },
+               [this](const CertSource& source, FoundCertificate& found) {
+                 swapper_.LookAtLastGood(source, found);
+               },
                options_.fetcher, options_.state}),
       wait_(options_.loop, [this] { CallReady(); }),
       tick_(options_.loop, [this] { Tick(); }) {}

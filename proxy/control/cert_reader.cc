@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <set>
 #include <thread>
 #include <utility>
@@ -29,6 +27,66 @@ std::string TrustDigest(const config::Certificates& wanted, const std::vector<st
 }
 
 }  // namespace
+
+// One reading of some sources. Shared with the helpers: one that starts after everything is read
+// finds nothing left, and the reader perhaps gone.
+struct CertReader::Work {
+  Work(const Options& options, const CertificateContext& the_context,
+       const std::vector<CertSource*>& wanted)
+      : context(the_context),
+        files(options.files),
+        view(options.view),
+        on_first_found(options.on_first_found),
+        sources(wanted.begin(), wanted.end()),
+        readings(wanted.size()),
+        watches(wanted.size()),
+        is_read(wanted.size()) {
+    for (const CertSource* source : sources) is_first.push_back(source->entries.empty());
+  }
+
+  // False where somebody has taken the last one.
+  bool ReadNext() {
+    const size_t i = next++;
+    if (i >= sources.size()) return false;
+    Read(i);
+    is_read[i].store(true, std::memory_order_release);
+    is_read[i].notify_one();
+    return true;
+  }
+  // By the thread that started it.
+  SourceReading Await(size_t i) {
+    while (!is_read[i].load(std::memory_order_acquire)) {
+      if (!ReadNext()) is_read[i].wait(false, std::memory_order_acquire);
+    }
+    return std::move(readings[i]);
+  }
+  void Read(size_t i) {
+    const CertSource& source = *sources[i];
+    std::vector<std::string> paths = WatchPathsOf(source.config, files);
+    if (paths != source.watch) {
+      watches[i].emplace();
+      for (std::string& path : paths) {
+        event::FileState state = view.State(path);
+        watches[i]->push_back({std::move(path), std::move(state)});
+      }
+    }
+    readings[i] = ReadSource(source.config, files, context);
+    if (!is_first[i] || !on_first_found) return;
+    for (FoundCertificate& found : readings[i].certificates) on_first_found(source, found);
+  }
+
+  CertificateContext context;
+  FileAccess& files;
+  event::FileView& view;
+  const std::function<void(const CertSource&, FoundCertificate&)> on_first_found;
+  // Each is another thread's business only until it is read.
+  const std::vector<const CertSource*> sources;
+  std::vector<bool> is_first;
+  std::vector<SourceReading> readings;
+  std::vector<std::optional<std::vector<event::WatchedPath>>> watches;
+  std::vector<std::atomic<bool>> is_read;
+  std::atomic<size_t> next = 0;
+};
 
 CertReader::CertReader(Options options)
     : options_(std::move(options)),
@@ -153,8 +211,10 @@ void CertReader::WatchFiles(const std::vector<CertSource*>& wanted,
 void CertReader::ReadFlagged(const config::Certificates& wanted) {
   if (is_pool_dirty_) LoadContext(wanted, false);
   const std::vector<CertSource*> sources = std::exchange(flagged_, {});
-  std::vector<SourceReading> readings = ReadAll(sources);
-  for (size_t i = 0; i < readings.size(); ++i) Take(*sources[i], std::move(readings[i]));
+  // In their order, while the helpers read on.
+  const auto work = StartReading(sources);
+  for (size_t i = 0; i < sources.size(); ++i) Take(*sources[i], work->Await(i));
+  WatchFiles(sources, std::move(work->watches));
   if (std::exchange(is_wants_dirty_, false)) KeepWanted();
   if (retrying_.empty()) {
     retry_.Cancel();
@@ -163,61 +223,21 @@ void CertReader::ReadFlagged(const config::Certificates& wanted) {
   }
 }
 
-// All of them before any is decided on: that is quick, and the files are what takes time.
-std::vector<SourceReading> CertReader::ReadAll(const std::vector<CertSource*>& wanted) {
+std::shared_ptr<CertReader::Work> CertReader::StartReading(const std::vector<CertSource*>& wanted) {
   context_.now = options_.clock.Wall();
   reads_ += wanted.size();
-  // Shared with the helpers: one that starts after everything is read finds nothing left, and this
-  // function gone.
-  struct Work {
-    std::vector<config::CertificateSource> sources;
-    std::vector<SourceReading> readings;
-    std::vector<const std::vector<std::string>*> watched;  // of each, before
-    std::vector<std::optional<std::vector<event::WatchedPath>>> watches;
-    CertificateContext context;
-    FileAccess& files;
-    event::FileView& view;
-    std::atomic<size_t> next = 0, done = 0;
-    std::mutex mutex;
-    std::condition_variable all_done;
-
-    Work(const CertificateContext& the_context, FileAccess& the_files, event::FileView& the_view)
-        : context(the_context), files(the_files), view(the_view) {}
-    void Run() {
-      for (size_t i = next++; i < sources.size(); i = next++) {
-        std::vector<std::string> paths = WatchPathsOf(sources[i], files);
-        if (paths != *watched[i]) {
-          watches[i].emplace();
-          for (std::string& path : paths) {
-            event::FileState state = view.State(path);
-            watches[i]->push_back({std::move(path), std::move(state)});
-          }
-        }
-        readings[i] = ReadSource(sources[i], files, context);
-        if (++done < sources.size()) continue;
-        std::lock_guard lock(mutex);
-        all_done.notify_all();
-      }
-    }
-  };
-  auto work = std::make_shared<Work>(context_, options_.files, options_.view);
-  for (const CertSource* source : wanted) {
-    work->sources.push_back(source->config);
-    work->watched.push_back(&source->watch);
-  }
-  work->readings.resize(wanted.size());
-  work->watches.resize(wanted.size());
+  auto work = std::make_shared<Work>(options_, context_, wanted);
   const size_t helpers = wanted.size() < kFewSources || options_.pool == nullptr
                              ? 0
                              : std::min<size_t>(kMostHelpers, std::thread::hardware_concurrency());
   // Of many, what clients say to their chains is found out behind.
   work->context.proves_chains = helpers == 0;
-  for (size_t i = 1; i < helpers; ++i) options_.pool->Submit([work] { work->Run(); });
-  work->Run();
-  std::unique_lock lock(work->mutex);
-  work->all_done.wait(lock, [&] { return work->done == work->sources.size(); });
-  WatchFiles(wanted, std::move(work->watches));
-  return std::move(work->readings);
+  for (size_t i = 1; i < helpers; ++i) {
+    options_.pool->Submit([work] {
+      while (work->ReadNext()) continue;
+    });
+  }
+  return work;
 }
 
 void CertReader::Take(CertSource& source, SourceReading reading) {

@@ -32,6 +32,8 @@ class CertReader {
     // Some source needs to be read: ReadFlagged is wanted soon.
     std::function<void()> on_due;
     std::function<void(CertSource&, std::vector<FoundCertificate>)> on_reading;
+    // Of a source that has no entry yet, before on_reading; on whatever thread has read it.
+    std::function<void(const CertSource&, FoundCertificate&)> on_first_found;
     // For what only the address in a certificate has (AIA).
     Fetcher& fetcher;
     StateDir& state;
@@ -56,9 +58,10 @@ class CertReader {
  private:
   void OnFiles(const std::vector<std::string>& paths);
   void LoadTrust(const config::Certificates& wanted);
+  struct Work;
   void WatchFiles(const std::vector<CertSource*>& wanted,
                   std::vector<std::optional<std::vector<event::WatchedPath>>> watches);
-  std::vector<SourceReading> ReadAll(const std::vector<CertSource*>& wanted);
+  std::shared_ptr<Work> StartReading(const std::vector<CertSource*>& wanted);
   void Take(CertSource& source, SourceReading reading);
   bool WantIssuers(CertSource& source, const std::vector<FoundCertificate>& found);
   void OnIssuer(const std::string& sha256);

@@ -102,7 +102,7 @@ bool CertSwapper::StartFromLastGood(const CertSource& source, CertEntry& entry,
   if (entry.in_service || source.is_forced || !config().certificates.keep_last_good) return false;
   if (std::exchange(entry.is_last_good_tried, true)) return false;
   // Mostly nothing has changed since the last run; then it is not read a second time.
-  if (found.bundle && last_good_.Holds(entry.last_good_name, *found.bundle)) return false;
+  if (found.bundle && found.is_last_good.value_or(false)) return false;
   auto last = last_good_.Load(entry.last_good_name, context);
   if (!last) return false;
   std::string reason = found.error;
@@ -117,6 +117,12 @@ bool CertSwapper::StartFromLastGood(const CertSource& source, CertEntry& entry,
                 can_be_forced ? kForceHint : kFilesHint);
   ProveLater(entry);
   return true;
+}
+
+void CertSwapper::LookAtLastGood(const CertSource& source, FoundCertificate& found) {
+  if (!found.bundle || !config().certificates.keep_last_good) return;
+  found.is_last_good =
+      last_good_.Holds(LastGood::NameOf(source.site, source.config, found.name), *found.bundle);
 }
 
 void CertSwapper::ServeLastGood(CertEntry& entry, FoundCertificate last,
@@ -317,6 +323,7 @@ void CertSwapper::PutInService(CertEntry& entry, FoundCertificate found,
   entry.issuer = std::move(found.issuer);
   entry.files = std::move(found.files);
   entry.since = options_.clock.Wall();
+  entry.is_last_good = found.is_last_good.value_or(false);
   entry.is_expiry_told = false;
   StopProving(entry);
   entry.fingerprint = entry.in_service->fingerprint();
@@ -369,7 +376,7 @@ std::shared_ptr<const std::vector<tls::ChainProof>> CertSwapper::Share(
 
 // Good is what has been tried.
 void CertSwapper::SaveLastGood(const CertEntry& entry) {
-  if (config().certificates.keep_last_good && entry.is_proved)
+  if (config().certificates.keep_last_good && entry.is_proved && !entry.is_last_good)
     last_good_.Save(entry.last_good_name, entry.in_service);
 }
 

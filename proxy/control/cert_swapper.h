@@ -40,6 +40,8 @@ class CertSwapper {
   void Configure(server::SnapshotPtr snapshot) { snapshot_ = std::move(snapshot); }
   void TakeReading(CertSource& source, std::vector<FoundCertificate> found,
                    const CertificateContext& context);
+  // Fills found.is_last_good. Any thread, while the control thread reads.
+  void LookAtLastGood(const CertSource& source, FoundCertificate& found);
   void CheckPending();
   // What the prover has found out.
   struct Proved {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,8 @@ struct FoundCertificate {
   std::vector<std::string> files;    // what was read
   // Of a trial before it serves; set by whoever has it tried.
   bool is_tried = false;
+  // It is what state_dir/last_good has; set by whoever has looked there.
+  std::optional<bool> is_last_good;
 };
 
 struct SourceReading {

@@ -2,7 +2,7 @@
 // whose files are broken starts from them. A folder a site, in it one file a certificate (0600
 // below 0700): leaf, chain and key together, so that they change as one. Its name tells where it
 // was configured, so that another place in the configuration is not mistaken for a renewal. Control
-// thread; owned by the CertManager.
+// thread, unless it says otherwise; owned by the CertManager.
 #pragma once
 
 #include <deque>
@@ -28,7 +28,7 @@ class LastGood {
   // Written soon, a few at a time: thousands of certificates do not hold up the start. What is
   // there already is not written again.
   void Save(std::string name, tls::BundlePtr bundle);
-  // Whether this very bundle is what is kept: quickly, nothing of it is decoded.
+  // Whether this very bundle is what is kept: quickly, nothing of it is decoded. Any thread.
   bool Holds(const std::string& name, const tls::CertificateBundle& bundle);
   // Nothing where there is none, where it cannot be read, and where it is not valid now.
   std::optional<FoundCertificate> Load(const std::string& name, const CertificateContext& context);

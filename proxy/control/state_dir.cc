@@ -91,12 +91,16 @@ StateDir::~StateDir() = default;
 std::string StateDir::Load(std::string_view folder, std::string_view name) {
   GENKAN_CHECK(IsPlainName(folder));
   auto key = fmt::format("{}/{}", folder, name);
-  auto it = memory_.find(key);
-  if (it != memory_.end()) return it->second;
+  {
+    std::lock_guard lock(mutex_);
+    auto it = memory_.find(key);
+    if (it != memory_.end()) return it->second;
+  }
   if (auto store = stores_.find(folder); store != stores_.end()) {
     auto bytes = store->second->Load(std::string(name));
     if (bytes) return *std::move(bytes);
     // Once: there may be thousands of certificates.
+    std::lock_guard lock(mutex_);
     if (!std::exchange(has_warned_of_reading_, true))
       LOG_WARN("state_read_failed", "path={}/{} error=\"{}\"", path_, key, bytes.error().detail);
     return {};
@@ -109,6 +113,7 @@ void StateDir::Save(std::string_view folder, std::string_view name, std::string_
   GENKAN_CHECK(IsPlainName(folder));
   const auto key = fmt::format("{}/{}", folder, name);
   if (!is_writable_) {
+    std::lock_guard lock(mutex_);
     memory_[key] = std::string(bytes);
     return;
   }
@@ -118,10 +123,13 @@ void StateDir::Save(std::string_view folder, std::string_view name, std::string_
                            : WriteFile(std::string(folder), std::string(name), bytes);
   // What a store keeps is read from there: the last good of thousands of certificates, which hardly
   // anybody asks for.
-  if (written && has_store) {
-    memory_.erase(key);
-  } else {
-    memory_[key] = std::string(bytes);
+  {
+    std::lock_guard lock(mutex_);
+    if (written && has_store) {
+      memory_.erase(key);
+    } else {
+      memory_[key] = std::string(bytes);
+    }
   }
   if (!written && !has_warned_) {
     has_warned_ = true;
@@ -145,12 +153,14 @@ size_t StateDir::Sweep(std::string_view folder,
                        const std::function<bool(std::string_view)>& is_kept, WallTime before) {
   GENKAN_CHECK(IsPlainName(folder));
   const std::string prefix = fmt::format("{}/", folder);
+  std::unique_lock lock(mutex_);
   std::erase_if(memory_, [&](const auto& item) {
     if (!item.first.starts_with(prefix)) return false;
     const std::string_view hash =
         HashOfStateFile(std::string_view(item.first).substr(prefix.size()));
     return !hash.empty() && !is_kept(hash);
   });
+  lock.unlock();
   if (!is_writable_ || stores_.contains(folder)) return 0;
   const net::Fd directory(open(fmt::format("{}/{}", path_, folder).c_str(),
                                O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));

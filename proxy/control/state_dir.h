@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -33,7 +34,7 @@ class StateDir {
 
   ~StateDir();
 
-  // The file's bytes, "" where there is none. What was saved is found even when the disk is full.
+  // The file's bytes, "" where there is none. What was saved is found even when the disk is full. Any thread.
   std::string Load(std::string_view folder, std::string_view name);
   // Replaces the file atomically (0600, fsync, rename).
   void Save(std::string_view folder, std::string_view name, std::string_view bytes);
@@ -56,11 +57,13 @@ class StateDir {
 
   std::string path_;
   bool is_writable_ = false;
-  bool has_warned_ = false, has_warned_of_reading_ = false;
+  bool has_warned_ = false;
   net::Fd lock_;
   std::unique_ptr<FolderStore> last_good_;
   std::map<std::string, FolderStore*, std::less<>> stores_;
-  std::map<std::string, std::string> memory_;  // "ocsp/ab12…" -> bytes
+  std::mutex mutex_;
+  bool has_warned_of_reading_ = false;         // guarded by mutex_
+  std::map<std::string, std::string> memory_;  // "ocsp/ab12…" -> bytes; guarded by mutex_
 };
 
 // Of a file's name that is one of ours: a SHA-256 in hex, alone, with ".meta" (what is remembered of it) or with ".new"

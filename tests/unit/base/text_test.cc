@@ -37,7 +37,10 @@ TEST(Text, CaseIsAsciiCase) {
 }
 
 TEST(Text, Base64AndBack) {
-  for (auto [plain, coded] : {std::pair{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"},
+  for (auto [plain, coded] : {std::pair{"", ""},
+                              {"f", "Zg=="},
+                              {"fo", "Zm8="},
+                              {"foo", "Zm9v"},
                               {"foobar", "Zm9vYmFy"}}) {
     EXPECT_EQ(Base64Encode(AsBytes(plain)), coded);
     EXPECT_EQ(Base64Decode(coded), plain);
@@ -45,6 +48,22 @@ TEST(Text, Base64AndBack) {
   EXPECT_EQ(Base64UrlEncode(AsBytes("\xfb\xff\xfe?")), "-__-Pw");
   for (const char* text : {"Z", "Zg", "Zg=", "Zh==", "Zm9v\n", "Zg==Zg==", "====", "Z===", "Zm 8="})
     EXPECT_FALSE(Base64Decode(text)) << text;
+}
+
+TEST(Text, Base64OfEveryLengthComesBackAndAWrongLetterAnywhereIsRefused) {
+  std::string plain;
+  for (int i = 0; i < 70; ++i) {
+    const std::string coded = Base64Encode(AsBytes(plain));
+    EXPECT_EQ(coded.size(), (plain.size() + 2) / 3 * 4);
+    EXPECT_EQ(Base64Decode(coded), plain);
+    EXPECT_EQ(Base64UrlEncode(AsBytes(plain)).size(), (plain.size() * 4 + 2) / 3);
+    for (size_t at = 0; at < coded.size(); ++at) {
+      std::string wrong = coded;
+      wrong[at] = '-';
+      EXPECT_FALSE(Base64Decode(wrong)) << wrong;
+    }
+    plain += static_cast<char>(i * 151 + 7);
+  }
 }
 
 TEST(Text, EscapedTextHasNoControlByteAndOneReading) {
@@ -60,9 +79,16 @@ TEST(Text, GlobMatches) {
     const char* text;
     bool matches;
   };
-  for (const Case& c : {Case{"*.pem", "a.pem", true}, {"*.pem", ".pem", true}, {"*.pem", "a.pem2", false},
-                        {"a?c", "abc", true}, {"a?c", "ac", false}, {"*", "", true}, {"", "", true},
-                        {"", "a", false}, {"**a**", "bab", true}, {"a*b*c", "aXbYbZc", true},
+  for (const Case& c : {Case{"*.pem", "a.pem", true},
+                        {"*.pem", ".pem", true},
+                        {"*.pem", "a.pem2", false},
+                        {"a?c", "abc", true},
+                        {"a?c", "ac", false},
+                        {"*", "", true},
+                        {"", "", true},
+                        {"", "a", false},
+                        {"**a**", "bab", true},
+                        {"a*b*c", "aXbYbZc", true},
                         {"a*b*c", "aXcYb", false}})
     EXPECT_EQ(GlobMatch(c.pattern, c.text), c.matches) << c.pattern << " " << c.text;
 }

@@ -4,7 +4,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "tests/support/certificate_site.h"
@@ -118,6 +120,47 @@ TEST(CertProver, AKeyThatDoesNotSignGivesWayToTheLastGood) {
   ASSERT_TRUE(Eventually(sites.loop, [&] { return sites.Serves("a.test", good); }));
   EXPECT_EQ(sites.Logged("cert_last_good"), 1u);
   EXPECT_THAT(sites.Refusal("a.test"), HasSubstr("no handshake succeeds"));
+}
+
+TEST(CertProver, AStartWritesTheLastGoodWhereItIsAnotherOrGoneAndLeavesItAloneWhereItIsTheSame) {
+  CertificateSites sites;
+  constexpr int kMany = 12;  // read by several threads
+  for (int i = 0; i < kMany; ++i) {
+    const std::string name = std::to_string(i) + ".test";
+    sites.WriteLineage(sites.dir / name, sites.Leaf({name}));
+    sites.AddSite({name}, {sites.dir / name});
+  }
+  const auto kept = [&] {
+    std::vector<fs::path> files;
+    std::error_code error;
+    for (const auto& one : fs::recursive_directory_iterator(sites.dir / "state/last_good", error)) {
+      if (one.path().extension() == ".pem") files.push_back(one.path());
+    }
+    std::sort(files.begin(), files.end());
+    return files;
+  };
+  sites.Start();
+  ASSERT_TRUE(Eventually(sites.loop, [&] { return kept().size() == kMany; }));
+  ASSERT_TRUE(
+      Eventually(sites.loop, [&] { return FilesIn(sites.dir / "state/proofs").size() == 1; }));
+  const std::vector<fs::path> files = kept();
+  const std::string first = ReadFile(files[0]);
+  struct stat before {};
+  ASSERT_EQ(stat(files[2].c_str(), &before), 0);
+  sites.manager.reset();
+  fs::remove(files[0]);
+  WriteFile(files[1], "not a certificate");
+
+  sites.Start();
+  for (int i = 0; i < kMany; ++i) EXPECT_TRUE(IsProved(sites, std::to_string(i) + ".test"));
+
+  ASSERT_TRUE(Eventually(sites.loop, [&] {
+    return kept().size() == kMany && ReadFile(files[0]) == first &&
+           ReadFile(files[1]) != "not a certificate";
+  }));
+  struct stat after {};
+  ASSERT_EQ(stat(files[2].c_str(), &after), 0);
+  EXPECT_EQ(after.st_ino, before.st_ino);
 }
 
 TEST(CertReader, ManyAreReadWithHelpersAndOneThatChangesAlone) {

@@ -4,6 +4,9 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include <thread>
+
+#include "proxy/base/text.h"
 #include "tests/support/test_ca.h"
 
 namespace genkan::tls {
@@ -13,6 +16,21 @@ using testing::CertificateOptions;
 using testing::Issued;
 using testing::KeyKind;
 using testing::TestCa;
+
+TEST(Sha256, IsTheSameOnEveryThread) {
+  const std::string empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+  const std::string abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+  const auto check = [&] {
+    for (int i = 0; i < 100; ++i) {
+      EXPECT_EQ(HexEncode(AsBytes(Sha256("abc"))), abc);
+      EXPECT_EQ(HexEncode(AsBytes(Sha256(""))), empty);
+    }
+  };
+  check();
+  std::thread other(check), another(check);
+  other.join();
+  another.join();
+}
 
 // A name built from (field, type, value), for comparing with OpenSSL's own idea of equal names.
 struct NamePart {
