@@ -93,6 +93,7 @@ class Manager final : public CertManager {
   RevocationDrill drill_;
   CertPublisher publisher_;
   CertProver prover_;
+  TrialAhead trials_;
   CertSwapper swapper_;
   CertReader reader_;
   event::Timer wait_, tick_;
@@ -117,13 +118,17 @@ Manager::Manager(CertManagerOptions options)
                  OnProof(fingerprint, result);
                },
                [this] { return ProvedBundles(); }}),
-      swapper_({options_.loop, options_.clock, leaves_, options_.state, prover_, index_,
+      trials_({options_.loop, &options_.pool, options_.clock}),
+      swapper_({options_.loop, options_.clock, leaves_, options_.state, prover_, trials_, index_,
                 [this] { ScheduleUpdate(); },
                 [this](const std::string& sha256) { publisher_.Bar(sha256); }}),
       reader_({options_.loop, options_.files, options_.view, options_.clock, sources_,
                &options_.pool, [this] { ScheduleUpdate(); },
                [this](CertSource& source, std::vector<FoundCertificate> found) {
                  swapper_.TakeReading(source, std::move(found), reader_.context());
+               },
+               [this](const CertSource& source, const std::vector<FoundCertificate>& found) {
+                 swapper_.TryAhead(source, found, reader_.context());
                },
                [this](const CertSource& source, FoundCertificate& found) {
                  swapper_.LookAtLastGood(source, found);

@@ -101,6 +101,7 @@ CertReader::CertReader(Options options)
       issuers_({options_.loop, options_.fetcher, options_.state, options_.clock,
                 [this](const std::string& sha256) { OnIssuer(sha256); }}) {
   context_.keys = tls::KeyReading::kLater;
+  watcher_.TellEarly([this](const std::vector<std::string>& paths) { LookAhead(paths); });
 }
 
 bool CertReader::LoadContext(const config::Certificates& wanted, bool again) {
@@ -178,6 +179,23 @@ void CertReader::OnFiles(const std::vector<std::string>& paths) {
     }
   }
   options_.on_due();
+}
+
+// Nothing is decided, and nothing told of what cannot be read: it may be half-written.
+void CertReader::LookAhead(const std::vector<std::string>& paths) {
+  std::set<const CertSource*> sources;
+  for (const std::string& path : paths) {
+    const auto users = by_path_.find(path);
+    if (users == by_path_.end()) continue;
+    for (const CertSource* source : users->second) {
+      // A pattern may be a thousand certificates.
+      if (!IsGlob(source->config)) sources.insert(source);
+    }
+  }
+  if (sources.size() >= kFewSources) return;
+  context_.now = options_.clock.Wall();
+  for (const CertSource* source : sources)
+    options_.on_ahead(*source, ReadSource(source->config, options_.files, context_).certificates);
 }
 
 // With the state that each path had before the reading, so that no change falls between the two.

@@ -32,6 +32,8 @@ class CertReader {
     // Some source needs to be read: ReadFlagged is wanted soon.
     std::function<void()> on_due;
     std::function<void(CertSource&, std::vector<FoundCertificate>)> on_reading;
+    // The files of this source still settle: what they hold so far, where it can be read.
+    std::function<void(const CertSource&, const std::vector<FoundCertificate>&)> on_ahead;
     // Of a source that has no entry yet, before on_reading; on whatever thread has read it.
     std::function<void(const CertSource&, FoundCertificate&)> on_first_found;
     // For what only the address in a certificate has (AIA).
@@ -52,11 +54,12 @@ class CertReader {
   void ReadFlagged(const config::Certificates& wanted);
   const CertificateContext& context() const { return context_; }
   const IssuerFetcher& issuers() const { return issuers_; }
-  // How many entries of the configuration have been read, each time counted.
+  // How many entries of the configuration have been read, each time counted; a look ahead is none.
   uint64_t reads() const { return reads_; }
 
  private:
   void OnFiles(const std::vector<std::string>& paths);
+  void LookAhead(const std::vector<std::string>& paths);
   void LoadTrust(const config::Certificates& wanted);
   struct Work;
   void WatchFiles(const std::vector<CertSource*>& wanted,

@@ -180,9 +180,15 @@ SwapInput CertSwapper::InputOf(const CertSource& source, const tls::BundlePtr& i
 void CertSwapper::Try(const CertSource& source, const CertEntry& entry, FoundCertificate& candidate,
                       const CertificateContext& context, SwapInput& input) const {
   const server::SiteSpec& site = snapshot_->sites[source.site_index];
-  input.handshake_failure =
-      tls::Rehearse(candidate.bundle, site.tls_policy, site.name, context.profiles, options_.clock)
-          .failure;
+  if (auto known = options_.trials.Find(candidate.bundle->fingerprint(), site.tls_policy, site.name,
+                                        context.profiles)) {
+    candidate.bundle = std::move(known->bundle);
+    input.handshake_failure = std::move(known->failure);
+  } else {
+    input.handshake_failure = tls::Rehearse(candidate.bundle, site.tls_policy, site.name,
+                                            context.profiles, options_.clock)
+                                  .failure;
+  }
   candidate.is_tried = true;
   if (!candidate.is_judged) ProveFound(candidate, context);
   // Many clients mostly have one reason.
@@ -201,6 +207,21 @@ void CertSwapper::Try(const CertSource& source, const CertEntry& entry, FoundCer
   }
   for (const auto& [reason, clients] : lost)
     input.lost_clients.push_back(fmt::format("{} ({})", clients, reason));
+}
+
+void CertSwapper::TryAhead(const CertSource& source, const std::vector<FoundCertificate>& found,
+                           const CertificateContext& context) {
+  const server::SiteSpec& site = snapshot_->sites[source.site_index];
+  for (const FoundCertificate& one : found) {
+    if (!one.bundle) continue;
+    const auto entry = std::find_if(source.entries.begin(), source.entries.end(),
+                                    [&](const auto& other) { return other->name == one.name; });
+    // What nothing serves yet needs no trial, and what serves has had its own.
+    if (entry == source.entries.end() || !(*entry)->in_service ||
+        (*entry)->fingerprint == one.bundle->fingerprint())
+      continue;
+    options_.trials.Begin({one.bundle, site.tls_policy, site.name}, context.profiles);
+  }
 }
 
 void CertSwapper::Consider(const CertSource& source, CertEntry& entry, FoundCertificate found,

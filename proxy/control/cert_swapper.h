@@ -14,6 +14,7 @@
 #include "proxy/control/cert_index.h"
 #include "proxy/control/cert_prover.h"
 #include "proxy/control/last_good.h"
+#include "proxy/control/trial_ahead.h"
 #include "proxy/event/event_loop.h"
 #include "proxy/event/timer.h"
 #include "proxy/server/snapshot.h"
@@ -28,6 +29,7 @@ class CertSwapper {
     CertLeaves& leaves;
     StateDir& state;
     CertProver& prover;
+    TrialAhead& trials;
     CertIndex& index;
     // What waits is to be looked at again: CheckPending is wanted.
     std::function<void()> on_due;
@@ -40,6 +42,9 @@ class CertSwapper {
   void Configure(server::SnapshotPtr snapshot) { snapshot_ = std::move(snapshot); }
   void TakeReading(CertSource& source, std::vector<FoundCertificate> found,
                    const CertificateContext& context);
+  // These files still settle: what they hold may have its trial.
+  void TryAhead(const CertSource& source, const std::vector<FoundCertificate>& found,
+                const CertificateContext& context);
   // Fills found.is_last_good. Any thread, while the control thread reads.
   void LookAtLastGood(const CertSource& source, FoundCertificate& found);
   void CheckPending();

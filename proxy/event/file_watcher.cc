@@ -44,6 +44,7 @@ struct FileWatcher::Impl {
     FileState state;
     std::vector<Step> steps;
     bool is_dirty = false;
+    bool is_stale = false;  // something has happened since its watches were set
     bool is_armed = false;
   };
 
@@ -55,6 +56,7 @@ struct FileWatcher::Impl {
         view(the_view),
         inotify(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)),
         settle(loop, [this] { Settle(); }),
+        stir(loop, [this] { Stir(); }),
         poll(loop, [this] { Poll(); }),
         arm(loop, [this] { ArmSome(); }) {
     if (inotify < 0) {
@@ -86,7 +88,11 @@ struct FileWatcher::Impl {
   void Take(const inotify_event& event);
   bool TakeSelf(Directory& directory, uint32_t mask);
   bool MarkUsers(const Directory& directory, std::string_view name);
+  static void MarkDirty(Item& item) { item.is_dirty = item.is_stale = true; }
   void Touch();
+  // What is dirty and has another state than before, with its watches set anew.
+  std::vector<std::pair<uint32_t, FileState>> Changed();
+  void Stir();
   void Settle();
   void Poll();
 
@@ -96,7 +102,9 @@ struct FileWatcher::Impl {
   FileView& view;
   int inotify;
   std::optional<IoWatcher> io;
+  OnChange on_stir;
   Timer settle;
+  Timer stir;
   Timer poll;
   Timer arm;
   std::optional<MonotonicTime> first_event;
@@ -257,7 +265,8 @@ void FileWatcher::Impl::ArmSome() {
     if (item.path.empty() || item.is_armed) continue;
     Arm(index);
     if (view.State(item.path) == item.state) continue;
-    item.is_dirty = is_dirty = true;
+    MarkDirty(item);
+    is_dirty = true;
   }
   if (is_dirty) Touch();
   if (!unarmed.empty()) arm.Start(Millis(1));
@@ -281,14 +290,14 @@ void FileWatcher::Impl::ReadEvents() {
 bool FileWatcher::Impl::MarkUsers(const Directory& directory, std::string_view name) {
   auto users = directory.names.find(name);
   if (users == directory.names.end()) return false;
-  for (uint32_t index : users->second) items[index].is_dirty = true;
+  for (uint32_t index : users->second) MarkDirty(items[index]);
   return true;
 }
 
 // The directory itself: gone, moved (its watch went with it) or with other permissions.
 bool FileWatcher::Impl::TakeSelf(Directory& directory, uint32_t mask) {
   for (const auto& [name, users] : directory.names) {
-    for (uint32_t index : users) items[index].is_dirty = true;
+    for (uint32_t index : users) MarkDirty(items[index]);
   }
   if ((mask & IN_IGNORED) != 0) {
     directory.watch = -1;
@@ -301,7 +310,7 @@ bool FileWatcher::Impl::TakeSelf(Directory& directory, uint32_t mask) {
 void FileWatcher::Impl::Take(const inotify_event& event) {
   bool is_dirty = false;
   if ((event.mask & IN_Q_OVERFLOW) != 0) {
-    for (Item& item : items) item.is_dirty = !item.path.empty();
+    for (Item& item : items) item.is_dirty = item.is_stale = !item.path.empty();
     return Touch();
   }
   auto known = by_watch.find(event.wd);
@@ -325,22 +334,37 @@ void FileWatcher::Impl::Touch() {
   auto until_longest =
       std::chrono::duration_cast<Millis>(*first_event + times.longest - loop.now());
   settle.Start(std::min(times.debounce, std::max(until_longest, Millis(0))));
+  if (on_stir) stir.Start(times.debounce / 4);
+}
+
+std::vector<std::pair<uint32_t, FileState>> FileWatcher::Impl::Changed() {
+  std::vector<std::pair<uint32_t, FileState>> changed;
+  for (uint32_t i = 0; i < items.size(); ++i) {
+    Item& item = items[i];
+    if (!item.is_dirty) continue;
+    if (std::exchange(item.is_stale, false)) Arm(i);
+    FileState state = view.State(item.path);
+    if (state != item.state) changed.emplace_back(i, std::move(state));
+  }
+  return changed;
+}
+
+void FileWatcher::Impl::Stir() {
+  std::vector<std::string> paths;
+  for (const auto& [index, state] : Changed()) paths.push_back(items[index].path);
+  if (!paths.empty()) on_stir(paths);
 }
 
 void FileWatcher::Impl::Settle() {
   first_event.reset();
   settle.Cancel();
+  stir.Cancel();
   std::vector<std::string> changed;
-  for (uint32_t i = 0; i < items.size(); ++i) {
-    Item& item = items[i];
-    if (!item.is_dirty) continue;
-    item.is_dirty = false;
-    Arm(i);
-    FileState state = view.State(item.path);
-    if (state == item.state) continue;
-    item.state = std::move(state);
-    changed.push_back(item.path);
+  for (auto& [index, state] : Changed()) {
+    items[index].state = std::move(state);
+    changed.push_back(items[index].path);
   }
+  for (Item& item : items) item.is_dirty = false;
   // Last: the owner may call Watch.
   if (!changed.empty()) on_change(changed);
 }
@@ -350,7 +374,7 @@ void FileWatcher::Impl::Poll() {
   bool is_dirty = false;
   for (Item& item : items) {
     if (item.path.empty()) continue;
-    if (!item.is_dirty && view.State(item.path) != item.state) item.is_dirty = true;
+    if (!item.is_dirty && view.State(item.path) != item.state) MarkDirty(item);
     is_dirty |= item.is_dirty;
   }
   if (is_dirty) Settle();
@@ -365,6 +389,7 @@ FileWatcher::~FileWatcher() = default;
 void FileWatcher::Watch(const std::vector<std::string>& paths, std::vector<WatchedPath> seen) {
   impl_->Watch(paths, std::move(seen));
 }
+void FileWatcher::TellEarly(OnChange on_stir) { impl_->on_stir = std::move(on_stir); }
 bool FileWatcher::has_inotify() const { return impl_->inotify >= 0; }
 void FileWatcher::OnReadable() noexcept { impl_->ReadEvents(); }
 

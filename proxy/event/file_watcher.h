@@ -1,8 +1,8 @@
 // Watches files that other programs replace: certificates, ticket keys, lists. For each path it watches the
 // directory of the path and of every symlink target on the way (certbot's live/ -> archive/, Kubernetes'
 // ..data), or the nearest existing parent of what is not there yet. Changes are gathered: OnChange comes
-// `debounce` after the last event and at most `longest` after the first. A stat every `poll` covers file
-// systems without inotify. Control loop's thread; owned by whoever wants to know.
+// `debounce` after the last event and at most `longest` after the first; whoever has work that he may do in vain
+// hears of it a quarter of that time after the last event. A stat every `poll` covers file systems without inotify. Control loop's thread; owned by whoever wants to know.
 #pragma once
 
 #include <functional>
@@ -44,6 +44,9 @@ class FileWatcher final : private IoWatcher::Handler {
   // set. `seen`: what the caller has looked at before it used what is there: a change since then
   // counts. Of the other paths the state is taken now.
   void Watch(const std::vector<std::string>& paths, std::vector<WatchedPath> seen = {});
+
+  // Called with what has changed so far, before OnChange: more may change until then. Not by the poll.
+  void TellEarly(OnChange on_stir);
 
   // False where the kernel gave no inotify instance: only the poll is left.
   bool has_inotify() const;

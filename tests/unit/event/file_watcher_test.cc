@@ -22,10 +22,13 @@ constexpr FileWatcherTimes kQuick{Millis(20), Millis(100), Millis(3'600'000)};
 
 struct Watching {
   explicit Watching(std::vector<std::string> paths, FileWatcherTimes times = kQuick)
-      : watcher(loop, [this](const std::vector<std::string>& seen) {
-          ++calls;
-          changed.insert(changed.end(), seen.begin(), seen.end());
-        }, times) {
+      : watcher(
+            loop,
+            [this](const std::vector<std::string>& seen) {
+              ++calls;
+              changed.insert(changed.end(), seen.begin(), seen.end());
+            },
+            times) {
     watcher.Watch(paths);
   }
   // What changed since the last call; waits for something.
@@ -35,7 +38,8 @@ struct Watching {
   }
   // Nothing is told for several times the debounce.
   bool IsQuiet() {
-    return !Eventually(loop, [&] { return !changed.empty(); }, Millis(150));
+    return !Eventually(
+        loop, [&] { return !changed.empty(); }, Millis(150));
   }
   EventLoop loop;
   std::vector<std::string> changed;
@@ -90,6 +94,50 @@ TEST(FileWatcher, GathersABurstIntoOneCall) {
   }
   EXPECT_EQ(watching.Changed(), (Paths{folder / "a", folder / "b"}));
   EXPECT_EQ(watching.calls, 1);
+}
+
+TEST(FileWatcher, TellsEarlyOfWhatHasChangedSoFarAndThenOfAll) {
+  testing::TempDir folder;
+  WriteFile(folder / "a", "1");
+  WriteFile(folder / "b", "1");
+  // A busy machine makes no pause of the rest of it.
+  Watching watching({folder / "a", folder / "b"},
+                    {Millis(2'000), Millis(60'000), Millis(3'600'000)});
+  std::vector<Paths> early;
+  int calls_before = 0;
+  watching.watcher.TellEarly([&](const Paths& paths) {
+    early.push_back(paths);
+    calls_before += watching.calls;
+    if (early.size() == 1) WriteFile(folder / "b", "22");
+  });
+  WriteFile(folder / "a", "22");
+  EXPECT_EQ(watching.Changed(), (Paths{folder / "a", folder / "b"}));
+  EXPECT_EQ(watching.calls, 1);
+  ASSERT_FALSE(early.empty());
+  EXPECT_EQ(early.front(), Paths{folder / "a"});
+  EXPECT_EQ(early.back(), (Paths{folder / "a", folder / "b"}));
+  EXPECT_EQ(calls_before, 0);
+}
+
+TEST(FileWatcher, FollowsALinkThatTurnsAfterTheEarlyLook) {
+  testing::TempDir folder;
+  for (const char* name : {"1", "2", "3"}) WriteFile(folder / (std::string(name) + "/a"), name);
+  const auto turn = [&](const std::string& to) {
+    fs::create_directory_symlink(to, folder / "new");
+    fs::rename(folder / "new", folder / "link");
+  };
+  turn("1");
+  Watching watching({folder / "link/a"}, {Millis(100), Millis(60'000), Millis(3'600'000)});
+  int looks = 0;
+  watching.watcher.TellEarly([&](const Paths&) {
+    if (++looks == 1) turn("3");
+  });
+  turn("2");
+  EXPECT_EQ(watching.Changed(), Paths{folder / "link/a"});
+  EXPECT_GE(looks, 1);
+  WriteFile(folder / "2/a", "nobody's");
+  WriteFile(folder / "3/a", "edited in place");
+  EXPECT_EQ(watching.Changed(), Paths{folder / "link/a"});
 }
 
 TEST(FileWatcher, TellsWithinTheLongestTimeOfAnEndlessBurst) {
