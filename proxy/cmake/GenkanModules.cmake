@@ -38,7 +38,7 @@ function(genkan_shared_module name source)
   add_library(${name} MODULE ${source})
   set_target_properties(${name} PROPERTIES PREFIX "")
   target_compile_definitions(${name} PRIVATE GENKAN_MODULE_SHARED)
-  target_link_libraries(${name} PRIVATE genkan_options fmt::fmt PkgConfig::LIBEVENT)
+  target_link_libraries(${name} PRIVATE genkan_options fmt::fmt)
 endfunction()
 
 # genkan_exports_sdk(EXECUTABLE): all of the SDK is in the program and can be seen by loaded modules, also what the

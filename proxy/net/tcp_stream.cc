@@ -17,8 +17,7 @@ namespace {
 // Requests and heads fit in the small size; a connection that fills it moves bulk, and a relayed
 // byte costs a third as much with the large one.
 constexpr size_t kSmallRead = 16 * 1024;
-// evbuffer rounds a block and its header up to a power of two.
-constexpr size_t kLargeRead = 256 * 1024 - 64;
+constexpr size_t kLargeRead = 256 * 1024 - Buffer::kBlockOverhead;
 constexpr size_t kMaxPieces = 64;
 
 bool IsWouldBlock(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
@@ -113,7 +112,7 @@ IoResult TcpStream::Read(Buffer& into, size_t limit) {
     got = recv(fd_.get(), room.data(), room.size(), 0);
   } while (got < 0 && errno == EINTR);
   if (got <= 0) {
-    if (!is_small && into.empty()) into = Buffer();  // an idle connection keeps no block
+    if (!is_small) into.Commit(0);
     if (got < 0 && IsWouldBlock(errno)) return {IoState::kWouldBlock, 0};
     if (got == 0) return {IoState::kEnd, 0};
     return FailWith("read", errno);
@@ -125,7 +124,8 @@ IoResult TcpStream::Read(Buffer& into, size_t limit) {
     into.Commit(bytes);
   }
   if (bytes >= read_size_) {
-    read_size_ = std::min((read_size_ + 64) * 4 - 64, kLargeRead);
+    constexpr size_t kOverhead = Buffer::kBlockOverhead;
+    read_size_ = std::min((read_size_ + kOverhead) * 4 - kOverhead, kLargeRead);
   } else if (bytes < read_size_ / 4) {
     read_size_ = std::max(read_size_ / 2, kSmallRead);
   }
@@ -140,9 +140,7 @@ IoResult TcpStream::Write(Buffer& from) {
   if (has_write_failed_) return {IoState::kFailed, 0};
   size_t total = 0;
   while (!from.empty()) {
-    // evbuffer_iovec is struct iovec on every system with writev.
-    static_assert(sizeof(evbuffer_iovec) == sizeof(iovec));
-    evbuffer_iovec pieces[kMaxPieces];
+    iovec pieces[kMaxPieces];
     int count = from.Peek(pieces, from.size());
     size_t offered = 0;
     for (int i = 0; i < count; ++i) offered += pieces[i].iov_len;
@@ -151,7 +149,7 @@ IoResult TcpStream::Write(Buffer& from) {
       sent = send(fd_.get(), pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
     } else {
       msghdr message{};
-      message.msg_iov = reinterpret_cast<iovec*>(pieces);
+      message.msg_iov = pieces;
       message.msg_iovlen = static_cast<size_t>(count);
       sent = sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
     }

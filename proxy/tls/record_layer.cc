@@ -23,9 +23,8 @@ constexpr size_t kMostCiphertext = kMostContent + 256;
 // Smaller ones are opened aside and copied, so that a waiting head holds its own size and not a
 // block.
 constexpr size_t kSmall = 4 * 1024;
-// Blocks that evbuffer rounds up to a power of two with its header.
-constexpr size_t kBlock = 64 * 1024 - 64;
-constexpr size_t kBulkBlock = 256 * 1024 - 64;
+constexpr size_t kBlock = 64 * 1024 - Buffer::kBlockOverhead;
+constexpr size_t kBulkBlock = 256 * 1024 - Buffer::kBlockOverhead;
 constexpr size_t kSealed = RecordLayer::kRecord + RecordLayer::kOverhead;
 // RFC 8446 5.5 allows 2^24.5 records under one key of AES-GCM.
 constexpr uint64_t kMostUnderOneKey = uint64_t{1} << 23;
@@ -138,7 +137,7 @@ size_t RecordLayer::NextLength(Buffer& in) {
 }
 
 bool RecordLayer::OpenRecord(Buffer& in, size_t length, char* to, size_t& bytes, uint8_t& type) {
-  evbuffer_iovec pieces[kPieces];
+  iovec pieces[kPieces];
   std::string_view front = in.Front();
   int count = 1;
   if (front.size() >= length) {
@@ -283,11 +282,7 @@ RecordLayer::Opened RecordLayer::OpenBulk(Buffer& in, size_t length, Buffer& int
     length = NextLength(in);
     if (has_failed_) state = State::kFailed;
   }
-  if (filled > 0 || !into.empty()) {
-    into.Commit(filled);
-  } else {
-    into = Buffer();  // an idle connection keeps no block
-  }
+  into.Commit(filled);
   return {state, filled};
 }
 

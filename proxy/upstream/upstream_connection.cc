@@ -7,8 +7,7 @@
 namespace genkan::upstream {
 namespace {
 
-// A block that evbuffer rounds up to 64 KiB with its header.
-constexpr size_t kReadAtMost = 64 * 1024 - 64;
+constexpr size_t kReadAtMost = 64 * 1024 - Buffer::kBlockOverhead;  // fills a block
 constexpr size_t kReadAtLeast = 4 * 1024;
 // A relayed byte costs half as much in pieces of this size.
 constexpr size_t kReadBulk = 255 * 1024;

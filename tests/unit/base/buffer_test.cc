@@ -58,7 +58,7 @@ TEST(Buffer, CommitAddsWhatWasWrittenIntoTheReserve) {
   EXPECT_EQ(buffer.ToText(), "ab");
 }
 
-// size() is kept beside the evbuffer: whatever is done, in whatever order, they agree.
+// Whatever is done, in whatever order.
 TEST(Buffer, HoldsWhatATextWouldAfterAnyOperations) {
   std::mt19937 random(2018);
   auto below = [&random](size_t limit) { return random() % limit; };
@@ -75,7 +75,7 @@ TEST(Buffer, HoldsWhatATextWouldAfterAnyOperations) {
     Buffer& other = buffers[1 - one];
     std::string& text = texts[one];
     std::string& other_text = texts[1 - one];
-    switch (below(9)) {
+    switch (below(10)) {
       case 0:
       case 1: {
         std::string added = some();
@@ -122,6 +122,20 @@ TEST(Buffer, HoldsWhatATextWouldAfterAnyOperations) {
       case 7:
         ASSERT_EQ(buffer.Linear(text.size() / 2), text.substr(0, text.size() / 2));
         break;
+      case 9: {
+        std::array<iovec, 3> pieces;
+        size_t limit = below(6'000);
+        int count = buffer.Peek(pieces, limit);
+        std::string seen;
+        for (int i = 0; i < count; ++i)
+          seen.append(static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len);
+        ASSERT_EQ(seen, text.substr(0, seen.size()));
+        ASSERT_LE(seen.size(), limit);
+        if (count < 3) {
+          ASSERT_EQ(seen.size(), std::min(limit, text.size()));
+        }
+        break;
+      }
       case 8:
         if (below(20) == 0) {
           other.Append(buffer);
@@ -139,6 +153,42 @@ TEST(Buffer, HoldsWhatATextWouldAfterAnyOperations) {
     ASSERT_EQ(buffer.Front(), text.substr(0, buffer.Front().size())) << step;
     ASSERT_EQ(buffer.Front().empty(), text.empty()) << step;
   }
+}
+
+TEST(Buffer, CommittingNothingAddsNothingAndKeepsNoBlock) {
+  Buffer buffer;
+  buffer.Reserve(1000);
+  buffer.Commit(0);
+  EXPECT_TRUE(buffer.empty());
+  buffer.Append(std::string_view("a"));
+  buffer.Reserve(100'000);
+  buffer.Commit(0);
+  buffer.Reserve(10);
+  buffer.Commit(0);
+  EXPECT_EQ(buffer.ToText(), "a");
+}
+
+TEST(Buffer, PartsOfAPieceAreNotCopiedAndOutliveEachOther) {
+  Buffer whole(std::string(10'000, 'x')), part;
+  const char* front = whole.Front().data();
+  whole.MoveTo(part, 4'000);
+  EXPECT_EQ(part.Front().data(), front);
+  EXPECT_EQ(whole.Front().data(), front + 4'000);
+  whole = Buffer();
+  EXPECT_EQ(part.ToText(), std::string(4'000, 'x'));
+}
+
+// What is behind a part is the other part's.
+TEST(Buffer, AppendingToAPartLeavesTheOtherPartAlone) {
+  Buffer whole(std::string(10'000, 'x')), part;
+  whole.MoveTo(part, 4'000);
+  part.Append(std::string_view("yyy"));
+  part.Reserve(10)[0] = 'z';
+  part.Commit(1);
+  EXPECT_EQ(whole.ToText(), std::string(6'000, 'x'));
+  EXPECT_EQ(part.ToText(), std::string(4'000, 'x') + "yyyz");
+  whole.Append(std::string_view("w"));
+  EXPECT_EQ(whole.ToText(), std::string(6'000, 'x') + "w");
 }
 
 TEST(Buffer, OneThatNeverHadAByteIsAsEmptyAsOneThatLostThem) {
