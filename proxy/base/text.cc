@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <numeric>
 
 #include "proxy/base/percent.h"
@@ -12,7 +13,12 @@
 namespace genkan {
 
 bool SameBytesIgnoreCase(std::string_view a, std::string_view b) {
-  for (size_t i = 0; i < a.size(); ++i) {
+  size_t i = 0;
+  // Eight at a time, while they are the same in case too.
+  for (; i + 8 <= a.size(); i += 8) {
+    if (std::memcmp(a.data() + i, b.data() + i, 8) != 0) break;
+  }
+  for (; i < a.size(); ++i) {
     if (a[i] != b[i] && ToLower(a[i]) != ToLower(b[i])) return false;
   }
   return true;

@@ -17,7 +17,9 @@ constexpr bool IsAlpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c
 // For texts of the same size.
 bool SameBytesIgnoreCase(std::string_view a, std::string_view b);
 inline bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && SameBytesIgnoreCase(a, b);
+  if (a.size() != b.size()) return false;
+  // Nearly all that differ do so in their first byte, and in more than its case.
+  return a.empty() || (((a.front() ^ b.front()) & ~0x20) == 0 && SameBytesIgnoreCase(a, b));
 }
 std::string ToLower(std::string_view text);
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -32,6 +33,18 @@ inline constexpr ByteClass kValueBytes = [] {
   return table;
 }();
 
+// For field names: kTokenBytes, and those of the usual name apart (letters, digits, dash).
+inline constexpr uint8_t kTokenBit = 1, kPlainBit = 2;
+inline constexpr std::array<uint8_t, 256> kNameBytes = [] {
+  std::array<uint8_t, 256> table{};
+  for (size_t c = 0; c < 256; ++c) {
+    char byte = static_cast<char>(c);
+    bool is_plain = IsDigit(byte) || IsAlpha(byte) || byte == '-';
+    table[c] = static_cast<uint8_t>((kTokenBytes[c] ? kTokenBit : 0) | (is_plain ? kPlainBit : 0));
+  }
+  return table;
+}();
+
 // What a request target may hold: no blank, no control byte, no fragment.
 inline constexpr ByteClass kTargetBytes = [] {
   ByteClass table{};
@@ -48,26 +61,29 @@ inline size_t CountLeading(const ByteClass& table, std::string_view text) {
   return count;
 }
 
-// Eight bytes at a time: whether any is below 0x20 or is 0x7f. A tab is among them, so a yes needs
-// a second look.
-inline bool MayHaveControl(std::string_view text) {
+inline bool IsControl(char c) {
+  auto byte = static_cast<unsigned char>(c);
+  return byte < 0x20 || byte == 0x7f;
+}
+
+// Where the first byte stands that is below 0x20 or is 0x7f, a tab among them; `end` without one.
+inline const char* FindControl(const char* at, const char* end) {
   constexpr uint64_t kOnes = 0x0101010101010101u;
   constexpr uint64_t kHighs = 0x8080808080808080u;
-  const char* at = text.data();
-  size_t left = text.size();
-  for (; left >= 8; left -= 8, at += 8) {
+  for (; end - at >= 8; at += 8) {
     uint64_t word;
     std::memcpy(&word, at, 8);
     uint64_t below_blank = (word - kOnes * 0x20) & ~word;
     uint64_t deletes = word ^ kOnes * 0x7f;
     uint64_t is_delete = (deletes - kOnes) & ~deletes;
-    if (((below_blank | is_delete) & kHighs) != 0) return true;
+    uint64_t found = (below_blank | is_delete) & kHighs;
+    if (found == 0) continue;
+    // The lowest mark is right; those above it may be of what it borrowed.
+    if constexpr (std::endian::native != std::endian::little) break;
+    return at + std::countr_zero(found) / 8;
   }
-  for (; left > 0; --left, ++at) {
-    auto byte = static_cast<unsigned char>(*at);
-    if (byte < 0x20 || byte == 0x7f) return true;
-  }
-  return false;
+  while (at != end && !IsControl(*at)) ++at;
+  return at;
 }
 
 inline bool AreAllIn(const ByteClass& table, std::string_view text) {
@@ -76,7 +92,8 @@ inline bool AreAllIn(const ByteClass& table, std::string_view text) {
 
 // AreAllIn(kValueBytes, …), quick for the usual value.
 inline bool AreValueBytes(std::string_view text) {
-  return !MayHaveControl(text) || AreAllIn(kValueBytes, text);
+  const char* end = text.data() + text.size();
+  return FindControl(text.data(), end) == end || AreAllIn(kValueBytes, text);
 }
 
 }  // namespace genkan::http

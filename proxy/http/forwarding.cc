@@ -1,6 +1,8 @@
 #include "proxy/http/forwarding.h"
 
 #include <algorithm>
+#include <array>
+#include <span>
 
 #include "proxy/base/text.h"
 #include "proxy/http/message_rules.h"
@@ -14,30 +16,35 @@ bool StartsWithIgnoreCase(std::string_view text, std::string_view prefix) {
   return text.size() >= prefix.size() && EqualsIgnoreCase(text.substr(0, prefix.size()), prefix);
 }
 
-bool SaysWhoIsAsking(std::string_view name) {
-  if (name.size() < 9) return false;
-  return StartsWithIgnoreCase(name, "x-forwarded-") || EqualsIgnoreCase(name, "forwarded");
-}
-
 bool IsWordOrDash(char c) { return IsAlpha(c) || IsDigit(c) || c == '-'; }
 
-// CGI maps both '-' and '_' to '_', and PHP '.' as well: X_Forwarded_For and X.Forwarded.For reach it as X-Forwarded-For
-// would. Whatever is no letter or digit is taken for the same.
+// CGI maps both '-' and '_' to '_', and PHP '.' as well: X_Forwarded_For and X.Forwarded.For reach
+// it as X-Forwarded-For would. Whatever is no letter or digit is taken for the same.
 bool ImitatesOurs(std::string_view name) {
   std::string dashed(name);
   for (char& c : dashed) c = IsWordOrDash(c) ? c : '-';
-  return SaysWhoIsAsking(dashed) || IsHopByHop(dashed) || EqualsIgnoreCase(dashed, "via") ||
-         EqualsIgnoreCase(dashed, "content-length");
+  return KindOf(dashed) == FieldKind::kForwarded || IsHopByHop(dashed) ||
+         EqualsIgnoreCase(dashed, "via") || EqualsIgnoreCase(dashed, "content-length");
 }
 
-// False: the policy refuses one of them.
-bool HandleUnderscores(Headers& headers, UnderscoreHeaders policy) {
+bool IsPlain(const Headers::Field& field) {
+  return field.is_plain || std::all_of(field.name.begin(), field.name.end(), IsWordOrDash);
+}
+
+// Away with what imitates fields of ours, and with what says who is asking where a stranger says
+// it. False: the policy refuses one of them.
+bool RemoveFalseOnes(Headers& headers, UnderscoreHeaders policy, bool is_trusted) {
   bool is_refused = false;
-  headers.RemoveIf([&](std::string_view name, std::string_view) {
-    if (std::all_of(name.begin(), name.end(), IsWordOrDash)) return false;
-    if (name.find('_') == std::string_view::npos) return ImitatesOurs(name);
+  headers.RemoveIf([&](const Headers::Field& field) {
+    if (!is_trusted && field.kind == FieldKind::kForwarded) {
+      is_refused |=
+          policy == UnderscoreHeaders::kRefuse && field.name.find('_') != std::string_view::npos;
+      return true;
+    }
+    if (IsPlain(field)) return false;
+    if (field.name.find('_') == std::string_view::npos) return ImitatesOurs(field.name);
     if (policy == UnderscoreHeaders::kRefuse) is_refused = true;
-    return policy != UnderscoreHeaders::kPass || ImitatesOurs(name);
+    return policy != UnderscoreHeaders::kPass || ImitatesOurs(field.name);
   });
   return !is_refused;
 }
@@ -93,20 +100,32 @@ void ExtendVia(Headers& headers, Version version) {
   Extend(headers, "via", value);
 }
 
-// A stranger's are gone by now: there is nothing to look for.
-void ExtendIfTrusted(Headers& headers, const PeerView& peer, std::string_view name,
-                     std::string_view value) {
-  if (peer.is_trusted) {
-    Extend(headers, name, value);
-  } else {
-    headers.Add(name, value);
-  }
+void AddWhereMissing(Headers& headers, std::string_view name, std::string_view value) {
+  if (!value.empty() && !headers.Has(name)) headers.Add(name, value);
 }
 
-void AddUnlessTrusted(Headers& headers, const PeerView& peer, std::string_view name,
-                      std::string_view value) {
-  if (peer.is_trusted && headers.Has(name)) return;
-  if (!value.empty()) headers.Add(name, value);
+// A trusted peer has said what it knows; what it has left out is ours to say.
+void SayWhoIsAsking(RequestHead& head, const PeerView& peer) {
+  Headers& headers = head.headers;
+  std::string_view protocol = peer.is_tls ? "https" : "http";
+  if (peer.is_trusted) {
+    if (!peer.address.empty()) Extend(headers, "x-forwarded-for", peer.address);
+    AddWhereMissing(headers, "x-forwarded-proto", protocol);
+    AddWhereMissing(headers, "x-forwarded-host", head.authority);
+    AddWhereMissing(headers, "x-forwarded-port", peer.local_port);
+    return;
+  }
+  // A stranger's are gone by now: there is nothing to look for.
+  std::array<Headers::Field, 4> fields;
+  size_t count = 0;
+  auto add = [&](std::string_view name, std::string_view value) {
+    if (!value.empty()) fields[count++] = {name, value};
+  };
+  add("x-forwarded-for", peer.address);
+  add("x-forwarded-proto", protocol);
+  add("x-forwarded-host", head.authority);
+  add("x-forwarded-port", peer.local_port);
+  headers.AddAll(std::span(fields).first(count));
 }
 
 struct SplitAuthority {
@@ -182,19 +201,13 @@ bool PrepareForUpstream(RequestHead& head, const PeerView& peer, const Forwardin
   Headers& headers = head.headers;
   // First what the client asks to remove: what is written below cannot be removed that way.
   RemoveHopByHop(headers, true);
-  if (!HandleUnderscores(headers, policy.underscores)) return false;
-  if (!peer.is_trusted) {
-    headers.RemoveIf([](std::string_view name, std::string_view) { return SaysWhoIsAsking(name); });
-  }
+  if (!RemoveFalseOnes(headers, policy.underscores, peer.is_trusted)) return false;
   // RFC 7239 7.4: both forms say the same; one that came from a trusted peer is not left one hop
   // short.
   if (policy.forwarded || (peer.is_trusted && headers.Has("forwarded"))) {
-    ExtendIfTrusted(headers, peer, "forwarded", ForwardedElement(head, peer));
+    Extend(headers, "forwarded", ForwardedElement(head, peer));
   }
-  if (!peer.address.empty()) ExtendIfTrusted(headers, peer, "x-forwarded-for", peer.address);
-  AddUnlessTrusted(headers, peer, "x-forwarded-proto", peer.is_tls ? "https" : "http");
-  AddUnlessTrusted(headers, peer, "x-forwarded-host", head.authority);
-  AddUnlessTrusted(headers, peer, "x-forwarded-port", peer.local_port);
+  SayWhoIsAsking(head, peer);
   if (policy.via) ExtendVia(headers, head.version);
   return true;
 }

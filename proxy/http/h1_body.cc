@@ -152,13 +152,12 @@ void BodyReader::EndSizeLine() {
 void BodyReader::EndTrailerLine() {
   std::string_view line = line_;
   if (line.size() < 2 || line[line.size() - 2] != '\r') return Break("trailer line without CRLF");
-  line.remove_suffix(2);
-  if (line.empty()) {
+  if (line == "\r\n") {
     step_ = Step::kDone;
     return;
   }
   Headers::Field field;
-  std::string_view broken_rule = ParseFieldLine(line, field);
+  std::string_view broken_rule = TakeField(line, field);
   if (!broken_rule.empty()) return Break(broken_rule);
   if (++trailer_count_ > limits_.trailer_count) return Break("too many trailers");
   if (!IsForbiddenTrailer(field.name)) trailers_.Add(field.name, field.value);

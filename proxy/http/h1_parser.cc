@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "proxy/base/check.h"
 #include "proxy/base/text.h"
 #include "proxy/http/byte_classes.h"
 #include "proxy/http/message_rules.h"
@@ -53,32 +54,6 @@ bool NamesWebSocket(std::string_view value) {
     is_named = is_named || EqualsIgnoreCase(protocol, "websocket");
   });
   return is_named;
-}
-
-// The fields that mean something to the connection or its framing. One comparison for most names.
-enum class Known { kNo, kHost, kExpect, kUpgrade, kConnection, kKeepAlive, kLength, kEncoding };
-
-Known Recognize(std::string_view name) {
-  auto is = [name](std::string_view known, Known field) {
-    return EqualsIgnoreCase(name, known) ? field : Known::kNo;
-  };
-  switch (name.size()) {
-    case 4:
-      return is("host", Known::kHost);
-    case 6:
-      return is("expect", Known::kExpect);
-    case 7:
-      return is("upgrade", Known::kUpgrade);
-    case 10:
-      return ToLower(name.front()) == 'c' ? is("connection", Known::kConnection)
-                                          : is("keep-alive", Known::kKeepAlive);
-    case 14:
-      return is("content-length", Known::kLength);
-    case 17:
-      return is("transfer-encoding", Known::kEncoding);
-    default:
-      return Known::kNo;
-  }
 }
 
 bool IsVersion(std::string_view text) {
@@ -174,14 +149,14 @@ struct RequestFacts {
 
 Refusal ReadRequestField(const Headers::Field& field, RequestHead& head, RequestFacts& facts,
                          ConnectionOptions& options) {
-  switch (Recognize(field.name)) {
-    case Known::kHost:
+  switch (field.kind) {
+    case FieldKind::kHost:
       if (facts.has_host) return Refuse(400, "more than one Host");
       if (!IsAuthority(field.value)) return Refuse(400, "Host that is no host");
       facts.has_host = true;
       facts.host = field.value;
       return kGood;
-    case Known::kLength: {
+    case FieldKind::kContentLength: {
       // Equal ones too: an origin that joins them differently is all that smuggling needs.
       if (facts.has_length) return Refuse(400, "more than one Content-Length");
       std::optional<uint64_t> length = ParseDecimal(field.value);
@@ -190,7 +165,7 @@ Refusal ReadRequestField(const Headers::Field& field, RequestHead& head, Request
       head.content_length = *length;
       return kGood;
     }
-    case Known::kEncoding:
+    case FieldKind::kTransferEncoding:
       if (facts.is_chunked) return Refuse(400, "more than one Transfer-Encoding");
       // RFC 9112 6.1: in 1.0 the framing is faulty.
       if (head.version == Version::kHttp10) return Refuse(400, "Transfer-Encoding in HTTP/1.0");
@@ -200,7 +175,7 @@ Refusal ReadRequestField(const Headers::Field& field, RequestHead& head, Request
       }
       facts.is_chunked = true;
       return kGood;
-    case Known::kExpect:
+    case FieldKind::kExpect:
       if (head.version == Version::kHttp10)
         return kGood;  // RFC 9110 10.1.1: ignored, and not passed on
       if (!EqualsIgnoreCase(field.value, "100-continue")) {
@@ -208,17 +183,16 @@ Refusal ReadRequestField(const Headers::Field& field, RequestHead& head, Request
       }
       facts.expects_continue = true;
       return kGood;
-    case Known::kConnection:
+    case FieldKind::kConnection:
       ReadConnection(field.value, options);
       break;
-    case Known::kUpgrade:
+    case FieldKind::kUpgrade:
       facts.names_websocket = facts.names_websocket || NamesWebSocket(field.value);
       break;
-    case Known::kKeepAlive:
-    case Known::kNo:
+    default:
       break;
   }
-  head.headers.AddFromBlock(field.name, field.value);
+  head.headers.AddFromBlock(field);
   return kGood;
 }
 
@@ -295,35 +269,33 @@ struct ResponseFacts {
 
 std::string_view ReadResponseField(const Headers::Field& field, ResponseHead& head,
                                    ResponseFacts& facts, ResponseHints& hints) {
-  switch (Recognize(field.name)) {
-    case Known::kLength: {
+  switch (field.kind) {
+    case FieldKind::kContentLength: {
       std::optional<uint64_t> length = ParseDecimal(field.value);
       if (!length) return "Content-Length that is no number";
       if (facts.length && *facts.length != *length) return "Content-Lengths that differ";
       facts.length = length;
       return {};
     }
-    case Known::kEncoding:
+    case FieldKind::kTransferEncoding:
       if (facts.has_encoding) return "more than one Transfer-Encoding";
       if (!EqualsIgnoreCase(field.value, "chunked")) return "Transfer-Encoding other than chunked";
       if (head.version == Version::kHttp10) return "Transfer-Encoding in HTTP/1.0";
       facts.has_encoding = true;
       return {};
-    case Known::kConnection:
+    case FieldKind::kConnection:
       ReadConnection(field.value, hints.options);
       break;
-    case Known::kKeepAlive:
+    case FieldKind::kKeepAlive:
       hints.keep_alive_timeout = ReadKeepAliveTimeout(field.value);
       break;
-    case Known::kUpgrade:
+    case FieldKind::kUpgrade:
       hints.upgrades_to_websocket = hints.upgrades_to_websocket || NamesWebSocket(field.value);
       break;
-    case Known::kHost:
-    case Known::kExpect:
-    case Known::kNo:
+    default:
       break;
   }
-  head.headers.AddFromBlock(field.name, field.value);
+  head.headers.AddFromBlock(field);
   return {};
 }
 
@@ -343,7 +315,7 @@ HeadLimits ResponseHeadLimits(const CodecLimits& limits) {
           limits.response_field_count, limits.response_head, true};
 }
 
-HeadScanner::State HeadScanner::EndLine(std::string_view bytes, size_t line_feed) {
+inline HeadScanner::State HeadScanner::EndLine(std::string_view bytes, size_t line_feed) {
   bool has_cr = line_feed > line_start_ && bytes[line_feed - 1] == '\r';
   size_t length = line_feed - line_start_ - (has_cr ? 1 : 0);
   bool is_first = fields_start_ == 0;
@@ -396,17 +368,50 @@ HeadScanner::State HeadScanner::Scan(Buffer& in, std::string_view& bytes) {
   return state;
 }
 
-std::string_view ParseFieldLine(std::string_view line, Headers::Field& field) {
-  size_t name_end = CountLeading(kTokenBytes, line);
-  if (name_end == line.size()) return "field line without a colon";
-  if (line[name_end] != ':') {
-    return name_end == 0 && (line[0] == ' ' || line[0] == '\t') ? "folded field line"
-                                                                : "field name that is no token";
+namespace {
+
+// `at`: the first byte that belongs to no name and is no colon.
+std::string_view BrokenName(const char* begin, const char* at) {
+  if (*at == '\n' || (*at == '\r' && at[1] == '\n')) return "field line without a colon";
+  bool is_folded = at == begin && (*at == ' ' || *at == '\t');
+  return is_folded ? "folded field line" : "field name that is no token";
+}
+
+// The empty line that ends a head is next.
+bool IsAtEnd(std::string_view bytes) {
+  return bytes.empty() || bytes.front() == '\n' || bytes.starts_with("\r\n");
+}
+
+}  // namespace
+
+std::string_view TakeField(std::string_view& bytes, Headers::Field& field) {
+  // The line feed at the end stops each of the loops.
+  GENKAN_CHECK(bytes.ends_with('\n'));
+  const char* const begin = bytes.data();
+  const char* const end = begin + bytes.size();
+  const char* at = begin;
+  uint8_t common = kTokenBit | kPlainBit;
+  while (uint8_t bits = kNameBytes[static_cast<unsigned char>(*at)]) {
+    common &= bits;
+    ++at;
   }
-  if (name_end == 0) return "empty field name";
-  field.name = line.substr(0, name_end);
-  field.value = Trim(line.substr(name_end + 1));
-  if (!AreValueBytes(field.value)) return "control byte in a field value";
+  if (*at != ':') return BrokenName(begin, at);
+  if (at == begin) return "empty field name";
+  field.name = {begin, static_cast<size_t>(at - begin)};
+  field.kind = KindOf(field.name);
+  field.is_plain = (common & kPlainBit) != 0;
+  field.is_clean = true;
+  auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+  do ++at;
+  while (is_blank(*at));
+  const char* const value = at;
+  while (*(at = FindControl(at, end)) == '\t') ++at;
+  const char* value_end = at;
+  if (*at == '\r') ++at;
+  if (*at != '\n') return "control byte in a field value";
+  while (value_end != value && is_blank(value_end[-1])) --value_end;
+  field.value = {value, static_cast<size_t>(value_end - value)};
+  bytes.remove_prefix(static_cast<size_t>(at + 1 - begin));
   return {};
 }
 
@@ -418,11 +423,9 @@ Refusal ParseRequestHead(std::string_view bytes, size_t field_count, RequestHead
   head.headers.Reserve(field_count + 1, whole_size);  // and an Expect, for the request line's bytes
   head.headers.AdoptBlock(bytes);
   RequestFacts facts;
-  for (;;) {
-    std::string_view line = TakeLine(bytes);
-    if (line.empty()) break;
+  while (!IsAtEnd(bytes)) {
     Headers::Field field;
-    std::string_view broken_rule = ParseFieldLine(line, field);
+    std::string_view broken_rule = TakeField(bytes, field);
     if (!broken_rule.empty()) return Refuse(400, broken_rule);
     refusal = ReadRequestField(field, head, facts, options);
     if (refusal.status != 0) return refusal;
@@ -442,11 +445,9 @@ std::string_view ParseResponseHead(std::string_view bytes, size_t field_count, b
   head.headers.Reserve(field_count + 4, whole_size + 64);
   head.headers.AdoptBlock(bytes);
   ResponseFacts facts;
-  for (;;) {
-    std::string_view line = TakeLine(bytes);
-    if (line.empty()) break;
+  while (!IsAtEnd(bytes)) {
     Headers::Field field;
-    broken_rule = ParseFieldLine(line, field);
+    broken_rule = TakeField(bytes, field);
     if (!broken_rule.empty()) return broken_rule;
     broken_rule = ReadResponseField(field, head, facts, hints);
     if (!broken_rule.empty()) return broken_rule;

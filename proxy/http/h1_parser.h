@@ -88,8 +88,8 @@ std::string_view ParseResponseHead(std::string_view bytes, size_t field_count, b
 bool CanBeginRequest(std::string_view bytes);
 bool CanBeginResponse(std::string_view bytes);
 
-// One field line without its line end. The broken rule, empty when it is good; the value comes
-// trimmed.
-std::string_view ParseFieldLine(std::string_view line, Headers::Field& field);
+// The first of the lines, all of which are whole, leaves them as a field with its value trimmed.
+// The broken rule, empty when it is good.
+std::string_view TakeField(std::string_view& lines, Headers::Field& field);
 
 }  // namespace genkan::http

@@ -3,32 +3,31 @@
 #include <charconv>
 
 #include "proxy/base/check.h"
-#include "proxy/base/text.h"
 #include "proxy/http/byte_classes.h"
 
 namespace genkan::http {
 namespace {
 
 // Content-Length and Transfer-Encoding are the message's framing, the others the connection's.
-bool IsWrittenByCodec(std::string_view name) {
-  switch (name.size()) {
-    case 2:
-      return EqualsIgnoreCase(name, "te");
-    case 4:
-      return EqualsIgnoreCase(name, "host");
-    case 7:
-      return EqualsIgnoreCase(name, "upgrade");
-    case 10:
-      return EqualsIgnoreCase(name, "connection") || EqualsIgnoreCase(name, "keep-alive");
-    case 14:
-      return EqualsIgnoreCase(name, "content-length");
-    case 16:
-      return EqualsIgnoreCase(name, "proxy-connection");
-    case 17:
-      return EqualsIgnoreCase(name, "transfer-encoding");
-    default:
+constexpr bool IsWrittenByCodec(FieldKind kind) {
+  switch (kind) {
+    case FieldKind::kHost:
+    case FieldKind::kContentLength:
+    case FieldKind::kConnection:
+    case FieldKind::kKeepAlive:
+    case FieldKind::kProxyConnection:
+    case FieldKind::kTe:
+    case FieldKind::kTransferEncoding:
+    case FieldKind::kUpgrade:
+      return true;
+    case FieldKind::kOther:
+    case FieldKind::kExpect:
+    case FieldKind::kForwarded:
+    case FieldKind::kProxy:
+    case FieldKind::kHttp2Settings:
       return false;
   }
+  return false;
 }
 
 }  // namespace
@@ -55,9 +54,23 @@ void HeadWriter::Field(std::string_view name, std::string_view value) {
   Text("\r\n");
 }
 
+void HeadWriter::CleanField(const Headers::Field& field) {
+  const char* name_end = field.name.data() + field.name.size();
+  if (field.value.data() == name_end + 2 && name_end[0] == ':' && name_end[1] == ' ') {
+    // It came as it is written here: one run.
+    Text({field.name.data(), field.name.size() + 2 + field.value.size()});
+  } else {
+    Text(field.name);
+    Text(": ");
+    Text(field.value);
+  }
+  Text("\r\n");
+}
+
 void HeadWriter::EndToEndFields(const Headers& headers) {
   for (Headers::Field field : headers) {
-    if (!IsWrittenByCodec(field.name)) Field(field.name, field.value);
+    if (IsWrittenByCodec(field.kind)) continue;
+    field.is_clean ? CleanField(field) : Field(field.name, field.value);
   }
 }
 

@@ -32,6 +32,8 @@ class HeadWriter {
   // A field whose bytes could end the line early is left out: a module's mistake must not split a
   // response.
   void Field(std::string_view name, std::string_view value);
+  // One that was read from a line.
+  void CleanField(const Headers::Field& field);
   // All but those that the codec itself writes: framing and what belongs to one connection.
   void EndToEndFields(const Headers& headers);
 

@@ -1,6 +1,7 @@
 #include "proxy/http/headers.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "proxy/base/text.h"
 
@@ -23,12 +24,42 @@ void Headers::Add(std::string_view name, std::string_view value) {
 
 Headers::Entry Headers::AppendTo(std::string& arena, std::string_view name,
                                  std::string_view value) {
-  Entry entry{static_cast<uint32_t>(arena.size()), static_cast<uint32_t>(name.size()),
+  Entry entry{static_cast<uint32_t>(arena.size()),
+              static_cast<uint32_t>(name.size()),
               static_cast<uint32_t>(arena.size() + name.size()),
-              static_cast<uint32_t>(value.size())};
+              static_cast<uint32_t>(value.size()),
+              KindOf(name),
+              false,
+              false};
   arena.append(name);
   arena.append(value);
   return entry;
+}
+
+void Headers::AddAll(std::span<const Field> fields) {
+  size_t bytes = 0, at = arena_.size();
+  for (const Field& field : fields) bytes += field.name.size() + field.value.size();
+  if (arena_.capacity() - at < bytes) {
+    for (const Field& field : fields) Add(field.name, field.value);
+    return;
+  }
+  // The arena stays where it is, and with it what the fields may be views into.
+  arena_.resize(at + bytes);
+  auto put = [&](std::string_view text) {
+    std::memcpy(arena_.data() + at, text.data(), text.size());
+    auto began = static_cast<uint32_t>(at);
+    at += text.size();
+    return began;
+  };
+  for (const Field& field : fields) {
+    Entry entry{};
+    entry.name_at = put(field.name);
+    entry.name_size = static_cast<uint32_t>(field.name.size());
+    entry.value_at = put(field.value);
+    entry.value_size = static_cast<uint32_t>(field.value.size());
+    entry.kind = KindOf(field.name);
+    entries_.push_back(entry);
+  }
 }
 
 void Headers::Set(std::string_view name, std::string_view value) {
@@ -42,6 +73,7 @@ void Headers::SetValueAt(size_t index, std::string_view value) {
   Add({}, value);
   entries_[index].value_at = entries_.back().value_at;
   entries_[index].value_size = entries_.back().value_size;
+  entries_[index].is_clean = false;
   entries_.pop_back();
 }
 

@@ -5,9 +5,13 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
+
+#include "proxy/http/field_kind.h"
 
 namespace genkan::http {
 
@@ -16,11 +20,16 @@ class Headers {
   struct Field {
     std::string_view name;
     std::string_view value;
+    // The rest is these headers' to say.
+    FieldKind kind = FieldKind::kOther;
+    bool is_plain = false;  // known: a name of letters, digits and dashes alone
+    bool is_clean = false;  // known: read from a line, so no byte of it can end one
   };
 
   // Adds a field behind the others. The caller has checked the bytes (message_rules.h). `name` and
   // `value` may be views into these headers.
   void Add(std::string_view name, std::string_view value);
+  void AddAll(std::span<const Field> fields);
   // Copies the lines of a parsed head at once. AddFromBlock then takes fields that are views into
   // the same lines without copying them one by one.
   void AdoptBlock(std::string_view lines) {
@@ -28,9 +37,10 @@ class Headers {
     block_at_ = arena_.size();
     arena_.append(lines);
   }
-  void AddFromBlock(std::string_view name, std::string_view value) {
-    entries_.push_back({AtInBlock(name), static_cast<uint32_t>(name.size()), AtInBlock(value),
-                        static_cast<uint32_t>(value.size())});
+  void AddFromBlock(const Field& field) {
+    entries_.push_back({AtInBlock(field.name), static_cast<uint32_t>(field.name.size()),
+                        AtInBlock(field.value), static_cast<uint32_t>(field.value.size()),
+                        field.kind, field.is_plain, field.is_clean});
   }
   // Replaces all fields of this name by one.
   void Set(std::string_view name, std::string_view value);
@@ -38,13 +48,21 @@ class Headers {
   void SetValueAt(size_t index, std::string_view value);
   // Removes all of this name; returns how many there were.
   size_t Remove(std::string_view name);
-  // Removes those for which `drop(name, value)` is true.
+  // Removes those for which `drop(name, value)` or `drop(field)` is true.
   template <class Predicate>
   size_t RemoveIf(Predicate drop) {
+    auto is_dropped = [&](const Field& field) {
+      if constexpr (std::is_invocable_v<Predicate, const Field&>) {
+        return drop(field);
+      } else {
+        return drop(field.name, field.value);
+      }
+    };
     size_t kept = 0;
     for (size_t i = 0; i < entries_.size(); ++i) {
-      Field field = at(i);
-      if (!drop(field.name, field.value)) entries_[kept++] = entries_[i];
+      if (is_dropped(at(i))) continue;
+      if (kept != i) entries_[kept] = entries_[i];
+      ++kept;
     }
     size_t removed = entries_.size() - kept;
     entries_.resize(kept);
@@ -63,8 +81,9 @@ class Headers {
   bool empty() const { return entries_.empty(); }
   Field at(size_t index) const {
     const Entry& entry = entries_[index];
-    return {std::string_view(arena_).substr(entry.name_at, entry.name_size),
-            std::string_view(arena_).substr(entry.value_at, entry.value_size)};
+    return {std::string_view(arena_.data() + entry.name_at, entry.name_size),
+            std::string_view(arena_.data() + entry.value_at, entry.value_size), entry.kind,
+            entry.is_plain, entry.is_clean};
   }
   // Name and value bytes of all fields.
   size_t bytes() const;
@@ -102,6 +121,8 @@ class Headers {
  private:
   struct Entry {
     uint32_t name_at, name_size, value_at, value_size;
+    FieldKind kind;
+    bool is_plain, is_clean;
   };
   uint32_t AtInBlock(std::string_view part) const {
     // A trimmed empty value may have lost its place.

@@ -101,26 +101,7 @@ std::string NormalizeHost(std::string_view authority) {
   return ToLower(host);
 }
 
-bool IsHopByHop(std::string_view name) {
-  switch (name.size()) {
-    case 2:
-      return EqualsIgnoreCase(name, "te");
-    case 5:
-      return EqualsIgnoreCase(name, "proxy");
-    case 7:
-      return EqualsIgnoreCase(name, "upgrade");
-    case 10:
-      return IsOneOf(name, {"connection", "keep-alive"});
-    case 14:
-      return EqualsIgnoreCase(name, "http2-settings");
-    case 16:
-      return EqualsIgnoreCase(name, "proxy-connection");
-    case 17:
-      return EqualsIgnoreCase(name, "transfer-encoding");
-    default:
-      return false;
-  }
-}
+bool IsHopByHop(std::string_view name) { return IsHopByHop(KindOf(name)); }
 
 namespace {
 
@@ -148,17 +129,18 @@ void RemoveHopByHop(Headers& headers, bool keeps_te_trailers) {
   bool has_any = false;
   bool has_te = false;
   for (Headers::Field field : headers) {
-    if (!IsHopByHop(field.name)) continue;
+    if (!IsHopByHop(field.kind)) continue;
     has_any = true;
-    if (field.name.size() == 2) has_te = true;
-    if (EqualsIgnoreCase(field.name, "connection")) CollectNamed(field.value, named);
+    if (field.kind == FieldKind::kTe) has_te = true;
+    if (field.kind == FieldKind::kConnection) CollectNamed(field.value, named);
   }
   if (!has_any) return;
   bool wants_trailers = keeps_te_trailers && has_te && headers.HasToken("te", "trailers");
-  headers.RemoveIf([&named](std::string_view name, std::string_view) {
-    return IsHopByHop(name) ||
-           std::any_of(named.begin(), named.end(),
-                       [name](std::string_view other) { return EqualsIgnoreCase(name, other); });
+  headers.RemoveIf([&named](const Headers::Field& field) {
+    return IsHopByHop(field.kind) ||
+           std::any_of(named.begin(), named.end(), [&field](std::string_view other) {
+             return EqualsIgnoreCase(field.name, other);
+           });
   });
   if (wants_trailers) headers.Add("te", "trailers");
 }
