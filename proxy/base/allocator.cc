@@ -24,9 +24,10 @@ struct Lists {
   size_t kept;
   size_t least;  // that were kept since the last TrimBlocks
   size_t most;
-  bool is_over;  // the thread ends: nothing is kept any more
+  bool is_over;     // the thread ends: nothing is kept any more
+  bool is_watched;  // its end is ours to hear of
 };
-thread_local constinit Lists lists{{}, 0, 0, kMostKept, false};
+thread_local constinit Lists lists{{}, 0, 0, kMostKept, false, false};
 
 struct Emptier {
   ~Emptier() {
@@ -70,9 +71,14 @@ void TrimBlocks() {}
 
 namespace {
 
-void Keep(void* pointer, size_t size_class) {
-  // The first of a thread: its end is ours to hear of.
+// With the first block of a thread.
+[[gnu::noinline]] void Watch() {
   [[maybe_unused]] Emptier* touched = &emptier;
+  lists.is_watched = true;
+}
+
+inline void Keep(void* pointer, size_t size_class) {
+  if (!lists.is_watched) Watch();
   auto* block = static_cast<Block*>(pointer);
   block->next = lists.heads[size_class];
   lists.heads[size_class] = block;

@@ -25,7 +25,7 @@ bool IsFault(H2Error error) {
 
 bool IsGoodTrailer(std::string_view name, std::string_view value) {
   bool has_upper = std::any_of(name.begin(), name.end(), [](char c) { return ToLower(c) != c; });
-  return !has_upper && IsToken(name) && IsFieldValue(value) && !IsConnectionSpecific(name);
+  return !has_upper && IsToken(name) && IsFieldValue(value) && !IsConnectionSpecific(KindOf(name));
 }
 
 }  // namespace

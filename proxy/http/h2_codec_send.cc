@@ -30,15 +30,12 @@ H2Error CodeFor(const Error& error) {
 void AppendFields(const Headers& headers, bool is_trailers, std::vector<H2Field>& fields) {
   fields.reserve(fields.size() + headers.size() + 1);  // and a content-length
   for (auto field : headers) {
-    if (IsConnectionSpecific(field.name) || EqualsIgnoreCase(field.name, "te") ||
-        !IsToken(field.name) || !IsFieldValue(field.value)) {
+    if (IsConnectionSpecific(field.kind) || field.kind == FieldKind::kTe) continue;
+    if (!field.is_clean && (!IsToken(field.name) || !IsFieldValue(field.value))) continue;
+    if (is_trailers ? IsForbiddenTrailer(field.name) : field.kind == FieldKind::kContentLength) {
       continue;
     }
-    if (is_trailers ? IsForbiddenTrailer(field.name)
-                    : EqualsIgnoreCase(field.name, "content-length")) {
-      continue;
-    }
-    fields.push_back({field.name, Trim(field.value)});
+    fields.push_back({field.name, field.is_clean ? field.value : Trim(field.value)});
   }
 }
 

@@ -1,7 +1,6 @@
 #include "proxy/http/h2_request.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "proxy/base/text.h"
@@ -23,12 +22,9 @@ bool HasBlankOrControl(std::string_view value) {
 
 }  // namespace
 
-bool IsConnectionSpecific(std::string_view name) {
-  static constexpr std::array<std::string_view, 6> kNames = {
-      "connection",        "keep-alive", "proxy-connection",
-      "transfer-encoding", "upgrade",    "http2-settings"};
-  return std::any_of(kNames.begin(), kNames.end(),
-                     [&](std::string_view known) { return EqualsIgnoreCase(name, known); });
+bool IsConnectionSpecific(FieldKind kind) {
+  // TE may say `trailers`, and Proxy is no field of HTTP's at all.
+  return IsHopByHop(kind) && kind != FieldKind::kTe && kind != FieldKind::kProxy;
 }
 
 void H2RequestReader::Add(std::string_view name, std::string_view value) {
@@ -67,7 +63,7 @@ void H2RequestReader::AddRegular(std::string_view name, std::string_view value) 
   if (HasUpperCase(name)) return Break("upper case in a name");
   if (!IsToken(name)) return Break("a name that is no token");
   if (!IsFieldValue(value) || value != Trim(value)) return Break("a byte not allowed in a value");
-  if (IsConnectionSpecific(name)) return Break("a connection-specific field");
+  if (IsConnectionSpecific(KindOf(name))) return Break("a connection-specific field");
   if (name == "te" && !EqualsIgnoreCase(value, "trailers")) return Break("TE other than trailers");
   if (name == "host") {
     if (host_.has_value()) return Break("a second Host");

@@ -13,7 +13,7 @@
 namespace genkan::http {
 
 // RFC 9113 8.2.2: they have no meaning in h2 and must not be there.
-bool IsConnectionSpecific(std::string_view name);
+bool IsConnectionSpecific(FieldKind kind);
 
 class H2RequestReader {
  public:

@@ -459,7 +459,9 @@ void DownstreamConnection::OnStreamDone(http::StreamId stream) {
   if (exchange == nullptr) return;
   if (exchange->has_upstream()) codec_->Hold(stream);
   exchange->OnStreamDone();
-  MarkDirty();
+  // The Flush that this comes from reaps it; another has to be only for what may begin now that it is gone.
+  bool begins_another = !in_.empty() || codec_->version() == http::Version::kHttp2;
+  if (!is_flushing_ || begins_another) MarkDirty();
 }
 
 void DownstreamConnection::AbortExchanges(const Error& error) {
@@ -470,6 +472,7 @@ void DownstreamConnection::AbortExchanges(const Error& error) {
 
 void DownstreamConnection::Flush() {
   if (state_ != State::kServing) return;
+  is_flushing_ = true;
   bool was_fruitless = false;
   for (int round = 0; !is_cut_; ++round) {
     size_t before = out_.size();
@@ -500,7 +503,7 @@ void DownstreamConnection::Flush() {
       break;
     }
   }
-  is_bulk_out_ = false;
+  is_bulk_out_ = is_flushing_ = false;
   Reap();
   if (is_cut_) return Cut();
   if (CanClose()) {

@@ -148,6 +148,7 @@ class DownstreamConnection final : private net::Stream::Owner, private http::Req
   bool has_peer_closed_ = false;
   bool has_failed_ = false;      // the codec says that this is the end
   bool is_cut_ = false;          // the transport is gone
+  bool is_flushing_ = false;
   bool is_draining_ = false;
   bool has_gone_away_ = false;
   bool is_write_blocked_ = false;

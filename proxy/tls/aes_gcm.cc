@@ -334,12 +334,12 @@ struct AesGcm::Vectors {
                                         unsigned char* out) {
     if (size == 0) return;
     if (gcm.partial_ == 0) Store(gcm.keystream_, NextKeystream(gcm));
-    for (size_t i = 0; i < size; ++i) {
-      const unsigned char in = data[i];
-      const auto result = static_cast<unsigned char>(in ^ gcm.keystream_[gcm.partial_]);
-      out[i] = result;
-      gcm.ciphertext_[gcm.partial_++] = kSeals ? result : in;
-    }
+    unsigned char in[kBlock] = {}, result[kBlock];
+    std::memcpy(in + gcm.partial_, data, size);
+    Store(result, _mm_xor_si128(Load(in), Load(gcm.keystream_)));
+    std::memcpy(out, result + gcm.partial_, size);
+    std::memcpy(gcm.ciphertext_ + gcm.partial_, (kSeals ? result : in) + gcm.partial_, size);
+    gcm.partial_ += size;
     if (gcm.partial_ < kBlock) return;
     gcm.partial_ = 0;
     Hash(gcm, Load(gcm.ciphertext_));

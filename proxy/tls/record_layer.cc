@@ -323,25 +323,30 @@ void RecordLayer::SealRecord(uint8_t type, Buffer& from, size_t bytes, unsigned 
   // With keys and room at hand none of these can fail but for a bug.
   GENKAN_CHECK(write_.cipher.Begin(nonce, {to, kHeader}));
   unsigned char* out = to + kHeader;
-  if (size_t front = from.Front().size(); front < std::min(bytes, kSmall)) {
-    // Heads and frames: joined in their place they are sealed at once.
-    from.Take({reinterpret_cast<char*>(out), bytes});
-    out[bytes] = type;
-    GENKAN_CHECK(write_.cipher.Update(out, bytes + 1, out));
-    out += bytes + 1;
-  } else {
-    for (size_t left = bytes; left > 0;) {
-      std::string_view piece = from.Front().substr(0, left);
-      GENKAN_CHECK(!piece.empty());
+  // Heads, frames and the type: joined in their place they are sealed at once. What is large is
+  // sealed from where it lies.
+  size_t joined = 0;
+  auto seal_joined = [&] {
+    if (joined > 0) GENKAN_CHECK(write_.cipher.Update(out, joined, out));
+    out += std::exchange(joined, 0);
+  };
+  for (size_t left = bytes; left > 0;) {
+    std::string_view piece = from.Front().substr(0, left);
+    GENKAN_CHECK(!piece.empty());
+    if (piece.size() < kSmall) {
+      std::memcpy(out + joined, piece.data(), piece.size());
+      joined += piece.size();
+    } else {
+      seal_joined();
       const auto* data = reinterpret_cast<const unsigned char*>(piece.data());
       GENKAN_CHECK(write_.cipher.Update(data, piece.size(), out));
       out += piece.size();
-      left -= piece.size();
-      from.Drain(piece.size());
     }
-    GENKAN_CHECK(write_.cipher.Update(&type, 1, out));
-    ++out;
+    left -= piece.size();
+    from.Drain(piece.size());
   }
+  out[joined++] = type;
+  seal_joined();
   GENKAN_CHECK(write_.cipher.Seal(std::span<unsigned char, kTag>(out, kTag)));
 }
 
