@@ -169,7 +169,7 @@ CertificateStatus StatusOf(const CertSource& source, const CertEntry& entry,
   CertificateStatus status;
   status.site = entry.site;
   status.name = entry.name;
-  status.files = entry.files;
+  status.files = entry.files.All();
   status.is_standby = source.is_standby;
   status.is_serving =
       entry.in_service && !entry.is_replaced && (!source.is_standby || entry.is_standing_in);

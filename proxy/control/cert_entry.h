@@ -13,6 +13,7 @@
 #include "proxy/control/cert_leaves.h"
 #include "proxy/control/cert_manager.h"
 #include "proxy/control/diagnosis/finding.h"
+#include "proxy/control/path_list.h"
 #include "proxy/control/swap_rules.h"
 
 namespace genkan::control {
@@ -33,7 +34,7 @@ struct CertEntry {
   bool is_judged = false;  // false: they are still to come
   WallTime since{};
   uint64_t swaps = 0;
-  std::vector<std::string> files;
+  PathList files;
   std::string fingerprint;    // of in_service
   bool is_proved = false;     // false: it serves, its trial is still to come
   bool is_last_good = false;  // state_dir has it already

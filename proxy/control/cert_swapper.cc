@@ -74,7 +74,7 @@ void CertSwapper::TakeReading(CertSource& source, std::vector<FoundCertificate> 
     if (one.bundle) {
       Consider(source, *entry, std::move(one), context);
     } else {
-      if (!entry->in_service) entry->files = one.files;
+      if (!entry->in_service) entry->files = PathList(one.files);
       Refuse(*entry, one.error, kFilesHint);
     }
   }
@@ -238,7 +238,7 @@ void CertSwapper::Consider(const CertSource& source, CertEntry& entry, FoundCert
       return Refuse(entry, decision.reason, decision.can_be_forced ? kForceHint : kRenewHint);
     case SwapDecision::Kind::kNothingToDo:
       DropPending(entry);
-      entry.files = std::move(found.files);
+      entry.files = PathList(found.files);
       entry.chain = std::move(found.chain);
       entry.is_judged = found.is_judged;
       if (found.is_judged) {
@@ -342,7 +342,7 @@ void CertSwapper::PutInService(CertEntry& entry, FoundCertificate found,
   entry.proofs = Share(std::move(found.proofs));
   entry.is_judged = found.is_judged;
   entry.issuer = std::move(found.issuer);
-  entry.files = std::move(found.files);
+  entry.files = PathList(found.files);
   entry.since = options_.clock.Wall();
   entry.is_last_good = found.is_last_good.value_or(false);
   entry.is_expiry_told = false;
@@ -459,7 +459,7 @@ void CertSwapper::TakeOutOfService(CertEntry& entry, const std::string& failure,
                                                    : std::nullopt;
   if (!last || last->bundle->fingerprint() == entry.broken)
     return Refuse(entry, reason, kRenewHint);
-  ServeLastGood(entry, *std::move(last), entry.files, reason, kRenewHint);
+  ServeLastGood(entry, *std::move(last), entry.files.All(), reason, kRenewHint);
   ProveLater(entry);
 }
 

@@ -11,6 +11,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "proxy/base/keyed_hash.h"
 #include "proxy/base/log.h"
 #include "proxy/event/file_state.h"
 
@@ -23,15 +24,88 @@ constexpr std::string_view kEveryName = "";
 // Sent whatever is asked for.
 constexpr uint32_t kSelfEvents = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED;
 
+// Mostly one: of thousands of directories and names, a vector for each would be a block for each.
+template <class T, T kNone>
+class Few {
+ public:
+  bool empty() const { return one_ == kNone; }
+  void Add(T item) {
+    if (empty()) {
+      one_ = item;
+    } else {
+      if (more_ == nullptr) more_ = std::make_unique<std::vector<T>>();
+      more_->push_back(item);
+    }
+  }
+  // Once, where it is there several times.
+  void Remove(T item) {
+    if (one_ == item) {
+      one_ = more_ == nullptr ? kNone : more_->back();
+      if (more_ != nullptr) more_->pop_back();
+    } else if (more_ != nullptr) {
+      const auto found = std::find(more_->begin(), more_->end(), item);
+      if (found == more_->end()) return;
+      *found = more_->back();
+      more_->pop_back();
+    }
+    if (more_ != nullptr && more_->empty()) more_ = nullptr;
+  }
+  std::vector<T> All() const {
+    std::vector<T> all;
+    ForEach([&](T item) { all.push_back(item); });
+    return all;
+  }
+  template <class Function>
+  void ForEach(Function function) const {
+    if (empty()) return;
+    function(one_);
+    if (more_ == nullptr) return;
+    for (T item : *more_) function(item);
+  }
+
+ private:
+  T one_ = kNone;
+  std::unique_ptr<std::vector<T>> more_;  // null: no others
+};
+
+// What stands for a state: all that is asked of it is whether it is the same as before.
+using StateHash = KeyedHash::Wide;
+
+void Append(std::string& bytes, uint64_t number) {
+  bytes.append(reinterpret_cast<const char*>(&number), sizeof number);
+}
+
+void Append(std::string& bytes, const FileSignature& signature) {
+  Append(bytes, signature.device);
+  Append(bytes, signature.inode);
+  Append(bytes, static_cast<uint64_t>(signature.size));
+  Append(bytes, static_cast<uint64_t>(signature.modified_nanos));
+  Append(bytes, static_cast<uint64_t>(signature.changed_nanos));
+}
+
+StateHash HashOf(const FileState& state) {
+  static const KeyedHash hash;
+  std::string bytes;
+  Append(bytes, static_cast<uint64_t>(state.error));
+  Append(bytes, state.is_directory ? 1 : 0);
+  Append(bytes, state.file);
+  for (const auto& [name, signature] : state.files) {
+    Append(bytes, name.size());
+    bytes += name;
+    Append(bytes, signature);
+  }
+  return hash.Hash128(bytes);
+}
+
 }  // namespace
 
 struct FileWatcher::Impl {
   // A directory that some path goes through, with the watched paths that each name in it matters
   // to.
   struct Directory {
-    std::string path;
-    int watch = -1;  // -1: the kernel refused; the poll is left
-    std::map<std::string, std::vector<uint32_t>, std::less<>> names;  // indices into items
+    const std::string* path = nullptr;  // its key in `directories`
+    int watch = -1;                     // -1: the kernel refused; the poll is left
+    std::map<std::string, Few<uint32_t, UINT32_MAX>, std::less<>> names;  // indices into items
   };
   // Where a watched path is entered: thousands of paths share what is above them.
   struct Step {
@@ -41,7 +115,7 @@ struct FileWatcher::Impl {
   };
   struct Item {
     std::string path;  // "": free
-    FileState state;
+    StateHash state{};
     std::vector<Step> steps;
     bool is_dirty = false;
     bool is_stale = false;  // something has happened since its watches were set
@@ -75,7 +149,7 @@ struct FileWatcher::Impl {
   }
 
   void Watch(const std::vector<std::string>& paths, std::vector<WatchedPath> seen);
-  uint32_t Add(const std::string& path, FileState state);
+  uint32_t Add(const std::string& path, const FileState& state);
   void Remove(uint32_t index);
   void ArmSome();
   // Brings the kernel's watches of one path up to date.
@@ -91,7 +165,7 @@ struct FileWatcher::Impl {
   static void MarkDirty(Item& item) { item.is_dirty = item.is_stale = true; }
   void Touch();
   // What is dirty and has another state than before, with its watches set anew.
-  std::vector<std::pair<uint32_t, FileState>> Changed();
+  std::vector<std::pair<uint32_t, StateHash>> Changed();
   void Stir();
   void Settle();
   void Poll();
@@ -110,19 +184,20 @@ struct FileWatcher::Impl {
   std::optional<MonotonicTime> first_event;
   std::deque<Item> items;
   std::vector<uint32_t> free_items;
-  std::unordered_map<std::string, uint32_t> by_path;
+  std::unordered_map<std::string_view, uint32_t> by_path;  // their own `path`
   std::deque<uint32_t> unarmed;
   std::unordered_map<std::string, std::unique_ptr<Directory>> directories;
-  std::unordered_map<int, std::vector<Directory*>>
+  std::unordered_map<int, Few<Directory*, nullptr>>
       by_watch;  // bind mounts give two paths one watch
   bool has_complained = false;
 };
 
 FileWatcher::Impl::Step FileWatcher::Impl::Enter(const ArmedStep& step) {
-  std::unique_ptr<Directory>& directory = directories[step.directory];
-  if (directory == nullptr) {
+  const auto [place, is_new] = directories.try_emplace(step.directory);
+  std::unique_ptr<Directory>& directory = place->second;
+  if (is_new) {
     directory = std::make_unique<Directory>();
-    directory->path = step.directory;
+    directory->path = &place->first;
   }
   SetWatch(*directory, step.watch, step.error);
   return {directory.get(), &directory->names.try_emplace(step.name).first->first};
@@ -134,20 +209,20 @@ void FileWatcher::Impl::SetWatch(Directory& directory, int watch, int error) {
   if (watch < 0 && error == ENOSPC && !has_complained) {
     has_complained = true;
     LOG_WARN("inotify_exhausted", "directory={} hint=\"raise fs.inotify.max_user_watches\"",
-             directory.path);
+             *directory.path);
   }
   if (watch == directory.watch) return;
   DropWatch(directory);
   if (watch < 0) return;
   directory.watch = watch;
-  by_watch[watch].push_back(&directory);
+  by_watch[watch].Add(&directory);
 }
 
 void FileWatcher::Impl::DropWatch(Directory& directory) {
   if (directory.watch < 0) return;
   auto known = by_watch.find(directory.watch);
   if (known != by_watch.end()) {
-    std::erase(known->second, &directory);
+    known->second.Remove(&directory);
     if (known->second.empty()) {
       inotify_rm_watch(inotify, directory.watch);
       by_watch.erase(known);
@@ -162,16 +237,12 @@ void FileWatcher::Impl::Leave(const std::vector<Step>& steps, uint32_t index) {
     auto name = directory.names.find(*step.name);
     auto& users = name->second;
     // One use only: Arm has added those of the new steps already.
-    auto user = std::find(users.begin(), users.end(), index);
-    if (user != users.end()) {
-      *user = users.back();
-      users.pop_back();
-    }
+    users.Remove(index);
     if (!users.empty()) continue;
     directory.names.erase(name);
     if (!directory.names.empty()) continue;
     DropWatch(directory);
-    directories.erase(directories.find(directory.path));
+    directories.erase(directories.find(*directory.path));
   }
 }
 
@@ -194,12 +265,12 @@ void FileWatcher::Impl::Arm(uint32_t index) {
     }
     if (look > 0 && steps == item.steps) return;
     // The new ones first, so that a directory used by both keeps its watch.
-    for (const Step& step : steps) step.directory->names.find(*step.name)->second.push_back(index);
+    for (const Step& step : steps) step.directory->names.find(*step.name)->second.Add(index);
     Leave(std::exchange(item.steps, std::move(steps)), index);
   }
 }
 
-uint32_t FileWatcher::Impl::Add(const std::string& path, FileState state) {
+uint32_t FileWatcher::Impl::Add(const std::string& path, const FileState& state) {
   uint32_t index = static_cast<uint32_t>(items.size());
   if (free_items.empty()) {
     items.emplace_back();
@@ -208,8 +279,8 @@ uint32_t FileWatcher::Impl::Add(const std::string& path, FileState state) {
     free_items.pop_back();
   }
   items[index].path = path;
-  items[index].state = std::move(state);
-  by_path.emplace(path, index);
+  items[index].state = HashOf(state);
+  by_path.emplace(items[index].path, index);
   unarmed.push_back(index);
   return index;
 }
@@ -264,7 +335,7 @@ void FileWatcher::Impl::ArmSome() {
     Item& item = items[index];
     if (item.path.empty() || item.is_armed) continue;
     Arm(index);
-    if (view.State(item.path) == item.state) continue;
+    if (HashOf(view.State(item.path)) == item.state) continue;
     MarkDirty(item);
     is_dirty = true;
   }
@@ -290,14 +361,14 @@ void FileWatcher::Impl::ReadEvents() {
 bool FileWatcher::Impl::MarkUsers(const Directory& directory, std::string_view name) {
   auto users = directory.names.find(name);
   if (users == directory.names.end()) return false;
-  for (uint32_t index : users->second) MarkDirty(items[index]);
+  users->second.ForEach([this](uint32_t index) { MarkDirty(items[index]); });
   return true;
 }
 
 // The directory itself: gone, moved (its watch went with it) or with other permissions.
 bool FileWatcher::Impl::TakeSelf(Directory& directory, uint32_t mask) {
   for (const auto& [name, users] : directory.names) {
-    for (uint32_t index : users) MarkDirty(items[index]);
+    users.ForEach([this](uint32_t index) { MarkDirty(items[index]); });
   }
   if ((mask & IN_IGNORED) != 0) {
     directory.watch = -1;
@@ -316,7 +387,7 @@ void FileWatcher::Impl::Take(const inotify_event& event) {
   auto known = by_watch.find(event.wd);
   if (known == by_watch.end()) return;
   // A copy: a directory that moved leaves the list.
-  const std::vector<Directory*> same = known->second;
+  const std::vector<Directory*> same = known->second.All();
   for (Directory* directory : same) {
     if ((event.mask & kSelfEvents) != 0 || event.len == 0) {
       is_dirty |= TakeSelf(*directory, event.mask);
@@ -337,14 +408,14 @@ void FileWatcher::Impl::Touch() {
   if (on_stir) stir.Start(times.debounce / 4);
 }
 
-std::vector<std::pair<uint32_t, FileState>> FileWatcher::Impl::Changed() {
-  std::vector<std::pair<uint32_t, FileState>> changed;
+std::vector<std::pair<uint32_t, StateHash>> FileWatcher::Impl::Changed() {
+  std::vector<std::pair<uint32_t, StateHash>> changed;
   for (uint32_t i = 0; i < items.size(); ++i) {
     Item& item = items[i];
     if (!item.is_dirty) continue;
     if (std::exchange(item.is_stale, false)) Arm(i);
-    FileState state = view.State(item.path);
-    if (state != item.state) changed.emplace_back(i, std::move(state));
+    const StateHash state = HashOf(view.State(item.path));
+    if (state != item.state) changed.emplace_back(i, state);
   }
   return changed;
 }
@@ -360,8 +431,8 @@ void FileWatcher::Impl::Settle() {
   settle.Cancel();
   stir.Cancel();
   std::vector<std::string> changed;
-  for (auto& [index, state] : Changed()) {
-    items[index].state = std::move(state);
+  for (const auto& [index, state] : Changed()) {
+    items[index].state = state;
     changed.push_back(items[index].path);
   }
   for (Item& item : items) item.is_dirty = false;
@@ -374,7 +445,7 @@ void FileWatcher::Impl::Poll() {
   bool is_dirty = false;
   for (Item& item : items) {
     if (item.path.empty()) continue;
-    if (!item.is_dirty && view.State(item.path) != item.state) MarkDirty(item);
+    if (!item.is_dirty && HashOf(view.State(item.path)) != item.state) MarkDirty(item);
     is_dirty |= item.is_dirty;
   }
   if (is_dirty) Settle();

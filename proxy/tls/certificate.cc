@@ -383,9 +383,9 @@ X509Ptr Certificate::Borrow() const {
 bool Certificate::MayBeIssuedBy(const Certificate& issuer) const {
   X509* above = issuer.x509();
   if (is_plain_leaf_ && (X509_get_extension_flags(above) & EXFLAG_INVALID) == 0) {
-    const bool has_both_ids = !authority_key_id_.empty() && !issuer.subject_key_id_.empty();
-    return issuer_der_ == issuer.subject_der_ &&
-           (!has_both_ids || authority_key_id_ == issuer.subject_key_id_) &&
+    const bool has_both_ids = !authority_key_id().empty() && !issuer.subject_key_id_.empty();
+    return issuer_der() == issuer.subject_der_ &&
+           (!has_both_ids || authority_key_id() == issuer.subject_key_id_) &&
            (X509_get_key_usage(above) & KU_KEY_CERT_SIGN) != 0;
   }
   return X509_check_issued(above, Borrow().get()) == X509_V_OK;
@@ -446,13 +446,12 @@ Status Certificate::Fill(X509* x509) {
 Status Certificate::Fill(const CertificateFields& fields) {
   sha256_ = Sha256(der_);
   subject_ = ReadableName(fields.subject);
-  issuer_ = ReadableName(fields.issuer);
-  issuer_organization_ = OrganizationOf(fields.issuer);
   serial_hex_ = SerialHex(fields.serial);
   subject_der_ = CanonicalName(fields.subject);
-  issuer_der_ = CanonicalName(fields.issuer);
   subject_key_id_ = AsView(fields.subject_key_id);
-  authority_key_id_ = AsView(fields.authority_key_id);
+  issuer_ = SharedIssuers::Get().Share({CanonicalName(fields.issuer), ReadableName(fields.issuer),
+                                        OrganizationOf(fields.issuer),
+                                        std::string(AsView(fields.authority_key_id))});
 
   const auto not_before = ToWallTime(fields.not_before);
   const auto not_after = ToWallTime(fields.not_after);

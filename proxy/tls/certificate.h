@@ -22,6 +22,12 @@ struct CertificateFields;
 class Certificate;
 using CertificatePtr = std::shared_ptr<const Certificate>;
 
+// What a certificate says of its issuer: of thousands the same few.
+struct IssuerNames {
+  std::string name_der, name, organization, key_id;  // as Certificate has them
+  bool operator==(const IssuerNames&) const = default;
+};
+
 class Certificate {
  public:
   static Result<CertificatePtr> FromDer(std::string_view der);
@@ -38,16 +44,16 @@ class Certificate {
   const std::string& sha256() const { return sha256_; }  // 32 bytes of the DER
   std::string sha256_hex() const;
   const std::string& subject_der() const { return subject_der_; }  // canonical name bytes
-  const std::string& issuer_der() const { return issuer_der_; }
+  const std::string& issuer_der() const { return issuer_->name_der; }
   // The SKI, and the AKI's keyIdentifier; "" where there is none.
   const std::string& subject_key_id() const { return subject_key_id_; }
-  const std::string& authority_key_id() const { return authority_key_id_; }
+  const std::string& authority_key_id() const { return issuer_->key_id; }
   // SubjectPublicKeyInfo as DER, elliptic points uncompressed: equal bytes, equal keys.
   const std::string& public_key() const { return public_key_; }
   const std::string& subject() const { return subject_; }  // for people: "CN=R3,O=Let's Encrypt"
-  const std::string& issuer() const { return issuer_; }
+  const std::string& issuer() const { return issuer_->name; }
   // Of the issuer; its common name where it has none: whom conf/ari.toml means.
-  const std::string& issuer_organization() const { return issuer_organization_; }
+  const std::string& issuer_organization() const { return issuer_->organization; }
   // Upper case, as openssl x509 -serial prints it.
   const std::string& serial_hex() const { return serial_hex_; }
   WallTime not_before() const { return not_before_; }
@@ -59,7 +65,7 @@ class Certificate {
   bool IsSignedBy(const Certificate& issuer) const;
   // The same of what is known: false also where nobody has looked.
   bool IsKnownSignedBy(const Certificate& issuer) const;
-  bool is_self_named() const { return subject_der_ == issuer_der_; }
+  bool is_self_named() const { return subject_der_ == issuer_der(); }
   // Its own issuer by name, and the signature verifies with its own key (RFC 5280 3.2): a root. A
   // name that equals its issuer's is not enough (key roll-over), nor is the same key under an older
   // name. Computed once.
@@ -88,8 +94,8 @@ class Certificate {
   mutable std::atomic<X509*> x509_ = nullptr;  // ours; null: not parsed yet
   bool is_shared_ = false;
   bool is_plain_leaf_ = false;  // made from CertificateParts
-  std::string der_, sha256_, subject_der_, issuer_der_, subject_key_id_, authority_key_id_,
-      public_key_, subject_, issuer_, issuer_organization_, serial_hex_;
+  std::string der_, sha256_, subject_der_, subject_key_id_, public_key_, subject_, serial_hex_;
+  std::shared_ptr<const IssuerNames> issuer_;
   WallTime not_before_{}, not_after_{};
   bool is_ca_ = false, is_self_signed_ = false, has_must_staple_ = false;
   bool is_rsa_ = false, is_ecdsa_ = false;

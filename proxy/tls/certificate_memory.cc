@@ -1,5 +1,7 @@
 #include "proxy/tls/certificate_memory.h"
 
+#include <utility>
+
 namespace genkan::tls {
 
 // Never destroyed: certificates in static storage may end after it.
@@ -34,6 +36,26 @@ void SharedCertificates::Drop(const std::string& sha256) {
   auto found = all_.find(sha256);
   // Another of the same bytes may have taken the place meanwhile.
   if (found != all_.end() && found->second.expired()) all_.erase(found);
+}
+
+SharedIssuers& SharedIssuers::Get() {
+  static SharedIssuers& all = *std::make_unique<SharedIssuers>().release();
+  return all;
+}
+
+std::shared_ptr<const IssuerNames> SharedIssuers::Share(IssuerNames names) {
+  std::lock_guard lock(mutex_);
+  for (const auto& one : recent_) {
+    if (*one == names) return one;
+  }
+  auto made = std::make_shared<const IssuerNames>(std::move(names));
+  if (recent_.size() < kMost) {
+    recent_.push_back(made);
+  } else {
+    recent_[next_] = made;
+    next_ = (next_ + 1) % kMost;
+  }
+  return made;
 }
 
 KnownSignatures& KnownSignatures::Get() {

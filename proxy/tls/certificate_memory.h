@@ -9,6 +9,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "proxy/tls/certificate.h"
 
@@ -28,6 +29,22 @@ class SharedCertificates {
  private:
   std::mutex mutex_;
   std::unordered_map<std::string, std::weak_ptr<const Certificate>> all_;  // guarded by mutex_
+};
+
+// The issuers seen last, so that certificates of one share what they say of it.
+class SharedIssuers {
+ public:
+  static SharedIssuers& Get();
+
+  std::shared_ptr<const IssuerNames> Share(IssuerNames names);
+
+ private:
+  // One that is forgotten is kept once more.
+  static constexpr size_t kMost = 64;
+
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<const IssuerNames>> recent_;  // guarded by mutex_
+  size_t next_ = 0;                                         // to be forgotten; guarded by mutex_
 };
 
 class KnownSignatures {

@@ -17,6 +17,17 @@ using testing::Issued;
 using testing::KeyKind;
 using testing::TestCa;
 
+TEST(Certificate, ThoseOfOneIssuerShareWhatTheySayOfIt) {
+  const TestCa ca("Shared"), other("Another");
+  const CertificatePtr a = ca.Leaf({"a.test"}).certificate, b = ca.Leaf({"b.test"}).certificate,
+                       c = other.Leaf({"c.test"}).certificate;
+  EXPECT_EQ(&a->issuer_der(), &b->issuer_der());
+  EXPECT_EQ(a->issuer(), ca.intermediate().certificate->subject());
+  EXPECT_EQ(a->authority_key_id(), ca.intermediate().certificate->subject_key_id());
+  EXPECT_NE(a->issuer(), c->issuer());
+  EXPECT_NE(a->issuer_der(), c->issuer_der());
+}
+
 TEST(Sha256, IsTheSameOnEveryThread) {
   const std::string empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
   const std::string abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
