@@ -24,7 +24,7 @@ constexpr Millis kTick{1'000};
 // them.
 constexpr Millis kLastAccepts{100};
 // How far apart a busy worker's turns begin: so late, at most, is what came meanwhile.
-constexpr std::chrono::microseconds kPace{100};
+constexpr std::chrono::microseconds kPace{200};
 
 // Client connections that the descriptors suffice for: each may need a second one to its origin.
 uint32_t ConnectionsFromDescriptors() {
