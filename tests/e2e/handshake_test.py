@@ -103,3 +103,61 @@ def test_openssl_is_configured_without_tls13(ca, origin, tmp_path):
                     env=openssl_conf(tmp_path, settings)) as genkan:
             assert "protocol version" in s_client(genkan.tls_port, "a.test", "-tls1_3", "-groups", "X25519"), settings
             assert "New, TLSv1.2" in s_client(genkan.tls_port, "a.test", ca=ca.root), settings
+
+
+def test_openssl_is_configured_without_tickets(ca, origin, tmp_path):
+    lineage = Lineage(tmp_path, "a.test", ca.issue("a.test"))
+    session = tmp_path / "session"
+    with Genkan(tmp_path, config(ca, lineage, origin, tmp_path / "log"),
+                env=openssl_conf(tmp_path, "Options = -SessionTicket\n")) as genkan:
+        run(["openssl", "s_client", "-connect", f"127.0.0.1:{genkan.tls_port}", "-servername", "a.test", "-tls1_3",
+             "-groups", "X25519", "-sess_out", session, "-ign_eof"],
+            input="GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+        if session.exists():
+            shown = s_client(genkan.tls_port, "a.test", "-tls1_3", "-groups", "X25519", "-sess_in", session)
+            assert "Reused" not in shown, shown
+
+
+def weak_lineage(folder):
+    """An intermediate that is signed with SHA-1, which OpenSSL has at security level 0 alone."""
+    made, live = folder / "weak", folder / "live"
+    made.mkdir(), live.mkdir()
+    (made / "ca.ext").write_text("basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\nsubjectKeyIdentifier=hash\n")
+    (made / "leaf.ext").write_text("basicConstraints=critical,CA:FALSE\nsubjectAltName=DNS:a.test\n"
+                                   "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
+
+    def request(name, subject):
+        run(["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={subject}",
+             "-keyout", made / f"{name}.key", "-out", made / f"{name}.csr"], check=True)
+
+    def sign(name, issuer, digest, extensions):
+        run(["openssl", "x509", "-req", "-in", made / f"{name}.csr", "-CA", made / f"{issuer}.pem",
+             "-CAkey", made / f"{issuer}.key", "-CAcreateserial", digest, "-days", "20",
+             "-extfile", made / extensions, "-out", made / f"{name}.pem"], check=True)
+
+    run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=Root", "-days", "30",
+         "-keyout", made / "root.key", "-out", made / "root.pem"], check=True)
+    request("between", "Between")
+    sign("between", "root", "-sha1", "ca.ext")
+    request("leaf", "a.test")
+    sign("leaf", "between", "-sha256", "leaf.ext")
+    (live / "fullchain.pem").write_text((made / "leaf.pem").read_text() + (made / "between.pem").read_text())
+    (live / "privkey.pem").write_text((made / "leaf.key").read_text())
+    return live, made / "root.pem"
+
+
+def test_a_chain_too_weak_for_its_policy_is_served_to_nobody(origin, tmp_path):
+    """It was good enough while the site had an old policy; libssl weighs it in each handshake."""
+    live, root = weak_lineage(tmp_path)
+    plain = (LISTENERS + f'[certificates]\ntrust_store = "{root}"\n'
+             f'[[site]]\nnames = ["a.test"]\ncertificates = ["{live}"]\nupstream = "{origin.url}"\n')
+
+    def answers(genkan, *args):
+        return "no peer certificate available" not in s_client(genkan.tls_port, "a.test", *args)
+
+    clients = (["-tls1_3", "-groups", "X25519"], ["-tls1_3", "-groups", "P-256"], ["-tls1_2"])
+    with Genkan(tmp_path, plain + '[site.tls]\nprofile = "old"\nmin_version = "1.0"\n') as genkan:
+        assert all(answers(genkan, *client) for client in clients)
+        genkan.write_config(plain)
+        genkan.reload()
+        assert not any(answers(genkan, *client) for client in clients)

@@ -1,5 +1,3 @@
-#include "proxy/tls/tls13_handshake.h"
-
 #include <gtest/gtest.h>
 #include <openssl/err.h>
 
@@ -9,6 +7,7 @@
 #include "proxy/base/text.h"
 #include "proxy/tls/provider/provider.h"
 #include "proxy/tls/session_ticket.h"
+#include "proxy/tls/tls13_handshake.h"
 #include "tests/unit/tls/from_hex.h"
 #include "tests/unit/tls/tls_pair.h"
 
@@ -428,8 +427,8 @@ TEST(Resumption, AFlightInPiecesIsTaken) {
   for (size_t i = 0; i < wire.flight.size(); ++i) {
     in.Append(std::string_view(wire.flight).substr(i, 1));
     const auto state = wire.server->Receive(in, wire.out);
-    EXPECT_EQ(state,
-              i + 1 < wire.flight.size() ? Tls13Handshake::State::kNeedMore : Tls13Handshake::State::kDone);
+    EXPECT_EQ(state, i + 1 < wire.flight.size() ? Tls13Handshake::State::kNeedMore
+                                                : Tls13Handshake::State::kDone);
   }
   Wire other;
   ASSERT_NO_FATAL_FAILURE(other.Begin());
@@ -499,6 +498,26 @@ TEST(Resumption, WhatIsNoFinishedOfThatClientsEndsWithItsAlert) {
         << given.name << ": " << TakeOpensslErrors();
     EXPECT_EQ(wire.Receive(wire.flight), Tls13Handshake::State::kFailed) << "for good";
   }
+}
+
+// libssl takes it so (RFC 8446 5.1): whoever sends small records sends many.
+TEST(Resumption, AFinishedInRecordsOfOneByteIsTaken) {
+  Wire wire;
+  ASSERT_NO_FATAL_FAILURE(wire.Begin());
+  std::string records;
+  for (char one : wire.inside) records += wire.Sealed({&one, 1});
+  EXPECT_EQ(wire.Receive(records), Tls13Handshake::State::kDone) << wire.server->reason();
+}
+
+// RFC 8446 6.1: no end by itself; what ends a connection follows it.
+TEST(Resumption, AClientThatSaysUserCanceledGoesOn) {
+  Wire wire;
+  ASSERT_NO_FATAL_FAILURE(wire.Begin());
+  Buffer sealed;
+  wire.sealing->SealAlert(SSL3_AL_WARNING, SSL_AD_USER_CANCELLED, sealed);
+  EXPECT_EQ(wire.Receive(sealed.Linear(sealed.size())), Tls13Handshake::State::kNeedMore);
+  EXPECT_EQ(wire.Receive(wire.Sealed(wire.inside)), Tls13Handshake::State::kDone)
+      << wire.server->reason();
 }
 
 TEST(Resumption, AnAlertOfTheClientsIsAFailureThatIsNotAnswered) {
