@@ -160,4 +160,5 @@ def test_a_chain_too_weak_for_its_policy_is_served_to_nobody(origin, tmp_path):
         assert all(answers(genkan, *client) for client in clients)
         genkan.write_config(plain)
         genkan.reload()
-        assert not any(answers(genkan, *client) for client in clients)
+        eventually(lambda: not any(answers(genkan, *client) for client in clients), longest=30,
+                   what="everybody is refused")

@@ -288,6 +288,30 @@ TEST(RecordLayer, GoesOnWhereOpensslsServerEnded) {
   EXPECT_EQ(SSL_get_shutdown(peer.client.get()) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
 }
 
+// RFC 8446 5.1: a message goes on in the next record, and no piece of it is empty.
+TEST(RecordLayer, MessagesLongerThanARecordAreInNoMoreThanTheyNeed) {
+  constexpr size_t kRecord = RecordLayer::kRecord;
+  const std::string ours(32, 'o'), theirs(32, 't');
+  for (size_t size : {size_t{1}, kRecord - 1, kRecord, kRecord + 1, 2 * kRecord, 5 * kRecord}) {
+    auto writer = RecordLayer::MakeServer(0x1301, theirs, ours, 0);
+    auto reader = RecordLayer::MakeServer(0x1301, ours, theirs, 0);
+    const std::string messages = Pattern(size);
+    Buffer sealed;
+    writer->SealHandshake(messages, sealed);
+    std::string got;
+    size_t records = 0;
+    for (; !sealed.empty(); ++records) {
+      const size_t before = got.size();
+      uint8_t type = 0;
+      ASSERT_EQ(reader->OpenOne(sealed, type, got), State::kOk) << size;
+      EXPECT_EQ(type, SSL3_RT_HANDSHAKE);
+      EXPECT_GT(got.size(), before) << size;
+    }
+    EXPECT_EQ(records, (size + kRecord - 1) / kRecord);
+    EXPECT_TRUE(got == messages) << size;
+  }
+}
+
 TEST(RecordLayer, AnswersKeyUpdatesOnceAndFollowsThem) {
   Peer peer;
   for (int round = 0; round < 3; ++round) {

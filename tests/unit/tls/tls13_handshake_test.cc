@@ -371,6 +371,34 @@ TEST(Tls13Handshake, AClientThatReadsSlowlyGetsTheWholeFlight) {
   pair.ExpectExchange();
 }
 
+// Some 200 KiB with the largest staple there is: more than a stream gathers at once.
+TEST(Tls13Handshake, AChainOf64CertificatesArrivesAtASlowReader) {
+  WholePair pair;
+  const testing::Issued leaf = TlsPair::Ca().Leaf({"a.test"});
+  std::vector<CertificatePtr> chain{leaf.certificate, TlsPair::Ca().intermediate().certificate};
+  std::vector<std::string> names;
+  for (int i = 0; i < 50; ++i) names.push_back("some-name-" + std::to_string(i) + ".a-domain.test");
+  while (chain.size() < 64) chain.push_back(TlsPair::Ca().Leaf(names).certificate);
+  pair.delegate.bundle =
+      (*CertificateBundle::Make(chain, leaf.key))->WithStaple(StapleOf(pair, Staple::kMost));
+  SSL_CTX_set_max_cert_list(pair.client_context.get(), 1024 * 1024);
+  pair.OpenAndCount();
+  const int small = 4096;
+  setsockopt(pair.stream->fd(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+  SSL_set_tlsext_status_type(pair.client.get(), TLSEXT_STATUSTYPE_ocsp);
+  pair.Shake();
+  ASSERT_TRUE(testing::Eventually(pair.loop, [&] { return pair.stream->bundle() != nullptr; }));
+  EXPECT_GT(pair.stream->pending_write(), size_t{128 * 1024}) << "it is counted";
+  EXPECT_EQ(pair.stream->WriteRoom(), 0u);
+  ASSERT_TRUE(pair.Handshake()) << pair.client_error;
+  EXPECT_TRUE(pair.was_without_libssl());
+  pair.ExpectChain(chain);
+  const char* staple = nullptr;
+  EXPECT_EQ(SSL_get_tlsext_status_ocsp_resp(pair.client.get(), &staple),
+            static_cast<long>(Staple::kMost));
+  pair.ExpectExchange();
+}
+
 TEST(Tls13Handshake, AFlightWhoseClientHasGoneIsAFailure) {
   WholePair pair;
   pair.delegate.bundle = pair.delegate.bundle->WithStaple(StapleOf(pair, 65'000));

@@ -1,3 +1,5 @@
+#include "proxy/tls/tls13_handshake.h"
+
 #include <gtest/gtest.h>
 #include <openssl/err.h>
 
@@ -7,7 +9,6 @@
 #include "proxy/base/text.h"
 #include "proxy/tls/provider/provider.h"
 #include "proxy/tls/session_ticket.h"
-#include "proxy/tls/tls13_handshake.h"
 #include "tests/unit/tls/from_hex.h"
 #include "tests/unit/tls/tls_pair.h"
 
@@ -427,8 +428,8 @@ TEST(Resumption, AFlightInPiecesIsTaken) {
   for (size_t i = 0; i < wire.flight.size(); ++i) {
     in.Append(std::string_view(wire.flight).substr(i, 1));
     const auto state = wire.server->Receive(in, wire.out);
-    EXPECT_EQ(state, i + 1 < wire.flight.size() ? Tls13Handshake::State::kNeedMore
-                                                : Tls13Handshake::State::kDone);
+    EXPECT_EQ(state,
+              i + 1 < wire.flight.size() ? Tls13Handshake::State::kNeedMore : Tls13Handshake::State::kDone);
   }
   Wire other;
   ASSERT_NO_FATAL_FAILURE(other.Begin());
