@@ -380,6 +380,23 @@ X509Ptr Certificate::Borrow() const {
   return X509Ptr(last.x509.get());
 }
 
+int Certificate::security_bits() const {
+  if (const int known = security_bits_.load(std::memory_order_relaxed); known != 0) return known;
+  const ErrorQueueGuard guard;
+  const X509Ptr x509 = Borrow();
+  const EVP_PKEY* key = X509_get0_pubkey(x509.get());
+  int bits = key == nullptr ? -1 : EVP_PKEY_get_security_bits(key);
+  if ((X509_get_extension_flags(x509.get()) & EXFLAG_SS) == 0) {
+    int of_signature = -1;
+    if (X509_get_signature_info(x509.get(), nullptr, nullptr, &of_signature, nullptr) != 1)
+      of_signature = -1;
+    bits = std::min(bits, of_signature);
+  }
+  if (bits == 0) bits = -1;
+  security_bits_.store(bits, std::memory_order_relaxed);
+  return bits;
+}
+
 bool Certificate::MayBeIssuedBy(const Certificate& issuer) const {
   X509* above = issuer.x509();
   if (is_plain_leaf_ && (X509_get_extension_flags(above) & EXFLAG_INVALID) == 0) {

@@ -80,6 +80,9 @@ class Certificate {
   const std::vector<std::string>& ocsp_urls() const { return ocsp_urls_; }
   const std::vector<std::string>& crl_urls() const { return crl_urls_; }
   bool has_must_staple() const { return has_must_staple_; }  // RFC 7633 status_request
+  // Of its key and, unless it is self-signed, of its signature, as libssl's levels count (112: RSA
+  // of 2048 bits); -1: unknown. Computed when somebody first asks.
+  int security_bits() const;
   bool is_rsa() const { return is_rsa_; }
   bool is_ecdsa() const { return is_ecdsa_; }
 
@@ -92,6 +95,7 @@ class Certificate {
   Status Fill(const CertificateFields& fields);
 
   mutable std::atomic<X509*> x509_ = nullptr;  // ours; null: not parsed yet
+  mutable std::atomic<int> security_bits_ = 0;  // 0: nobody has asked
   bool is_shared_ = false;
   bool is_plain_leaf_ = false;  // made from CertificateParts
   std::string der_, sha256_, subject_der_, subject_key_id_, public_key_, subject_, serial_hex_;

@@ -77,6 +77,12 @@ bool HasStaple(SSL* client, const Staple& staple) {
          std::memcmp(bytes, staple.der.data(), staple.der.size()) == 0;
 }
 
+// Of what has failed.
+std::string TakeReason() {
+  const std::string errors = TakeOpensslErrors();
+  return errors.empty() ? "it ends without a reason" : errors;
+}
+
 // Why it fails; "" where it does not.
 std::string Drive(SSL* client, SSL* server) {
   bool is_client_done = false, is_server_done = false;
@@ -89,8 +95,7 @@ std::string Drive(SSL* client, SSL* server) {
   };
   for (int i = 0; i < kMaxSteps && !(is_client_done && is_server_done); ++i) {
     if (step(client, is_client_done) && step(server, is_server_done)) continue;
-    const std::string errors = TakeOpensslErrors();
-    return errors.empty() ? "it ends without a reason" : errors;
+    return TakeReason();
   }
   return is_client_done && is_server_done ? "" : "it does not come to an end";
 }
@@ -134,7 +139,7 @@ std::optional<std::string> DriveWithoutLibssl(const Stage& stage, Connection& co
   using State = Tls13Handshake::State;
   SSL* const client = connection.client.get();
   if (SSL_do_handshake(client) == 1 || SSL_get_error(client, -1) != SSL_ERROR_WANT_READ)
-    return TakeOpensslErrors();
+    return TakeReason();
   char* bytes = nullptr;
   long size = BIO_get_mem_data(connection.to_server.get(), &bytes);
   HandshakeInfo info;
@@ -144,7 +149,7 @@ std::optional<std::string> DriveWithoutLibssl(const Stage& stage, Connection& co
   BIO_reset(connection.to_server.get());
   const std::string_view flight = out.Linear(out.size());
   BIO_write(connection.to_client.get(), flight.data(), static_cast<int>(flight.size()));
-  if (SSL_do_handshake(client) != 1) return TakeOpensslErrors();
+  if (SSL_do_handshake(client) != 1) return TakeReason();
   size = BIO_get_mem_data(connection.to_server.get(), &bytes);
   Buffer in(std::string_view(bytes, static_cast<size_t>(size)));
   if (server->Receive(in, out) == State::kDone) return "";

@@ -53,13 +53,6 @@ const char* SuitesOf(const TlsPolicy& policy) {
   return policy.profile == Profile::kOld ? kOldSuites : kIntermediateSuites;
 }
 
-int MinVersionOf(const TlsPolicy& policy) {
-  return policy.profile == Profile::kModern ? TLS1_3_VERSION : policy.min_version;
-}
-
-// TLS 1.0 and 1.1 sign with MD5 and SHA-1, which OpenSSL 3 has at level 0 alone.
-int SecurityLevelOf(const TlsPolicy& policy) { return MinVersionOf(policy) < TLS1_2_VERSION ? 0 : 2; }
-
 int VerifyModeOf(const TlsPolicy& policy) {
   switch (policy.client_certificates) {
     case TlsPolicy::ClientCertificates::kOff: return SSL_VERIFY_NONE;

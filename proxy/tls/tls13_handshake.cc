@@ -25,7 +25,7 @@ using provider::Sha2Hash;
 constexpr size_t kRandom = 32;
 constexpr size_t kShare = provider::kX25519Bytes;
 // What a client sends fits one or two; more in small pieces is no client.
-constexpr unsigned kMostRecords = 8;
+constexpr unsigned kMostRecords = 64;
 
 std::string Message(uint8_t type, std::string_view body) {
   std::string message;
@@ -199,6 +199,14 @@ Tls13Handshake::State Tls13Handshake::Fail(uint8_t alert, std::string_view reaso
   return State::kFailed;
 }
 
+Tls13Handshake::State Tls13Handshake::TakeAlert(uint8_t description) {
+  // RFC 8446 6.1: a close_notify follows.
+  if (description == SSL_AD_USER_CANCELLED) return State::kDone;
+  has_ended_ = description == SSL_AD_CLOSE_NOTIFY;
+  alert_received_ = description;
+  return Fail(0, "the peer's alert");
+}
+
 // A ChangeCipherSpec and, from a client that could not read our flight, an alert come in the clear.
 Tls13Handshake::State Tls13Handshake::TakeRecord(Buffer& in) {
   std::array<char, 7> front{};
@@ -214,8 +222,8 @@ Tls13Handshake::State Tls13Handshake::TakeRecord(Buffer& in) {
   if (here > 0 && front[0] == SSL3_RT_ALERT) {
     if (here < front.size()) return State::kNeedMore;
     if (front[3] != 0 || front[4] != 2) return Fail(SSL_AD_DECODE_ERROR, "a malformed alert");
-    alert_received_ = static_cast<uint8_t>(front[6]);
-    return Fail(0, "the peer's alert");
+    in.Drain(front.size());
+    return TakeAlert(static_cast<uint8_t>(front[6]));
   }
   uint8_t type = 0;
   std::string content;
@@ -227,10 +235,8 @@ Tls13Handshake::State Tls13Handshake::TakeRecord(Buffer& in) {
     default:
       return Fail(handshake_->alert_owed(), handshake_->reason());
   }
-  if (type == SSL3_RT_ALERT && content.size() == 2) {
-    alert_received_ = static_cast<uint8_t>(content[1]);
-    return Fail(0, "the peer's alert");
-  }
+  if (type == SSL3_RT_ALERT && content.size() == 2)
+    return TakeAlert(static_cast<uint8_t>(content[1]));
   // RFC 8446 5.1: no empty pieces of a message.
   if (type != SSL3_RT_HANDSHAKE || content.empty())
     return Fail(SSL_AD_UNEXPECTED_MESSAGE, "an unexpected record");

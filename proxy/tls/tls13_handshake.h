@@ -65,6 +65,8 @@ class Tls13Handshake {
 
   uint8_t alert_owed() const { return alert_owed_; }
   uint8_t alert_received() const { return alert_received_; }
+  // After kFailed: the client closed in peace.
+  bool has_ended() const { return has_ended_; }
   std::string_view reason() const { return reason_; }
 
  private:
@@ -82,6 +84,7 @@ class Tls13Handshake {
                           const HashValue& hash);
   // One record; kDone: of no importance, go on.
   State TakeRecord(Buffer& in);
+  State TakeAlert(uint8_t description);
   State TakeMessages();
   State Fail(uint8_t alert, std::string_view reason);
 
@@ -95,6 +98,7 @@ class Tls13Handshake {
   std::string_view reason_;
   unsigned records_ = 0;
   uint8_t alert_owed_ = 0, alert_received_ = 0;
+  bool has_ended_ = false;
 };
 
 }  // namespace genkan::tls

@@ -1,5 +1,10 @@
 #include "proxy/tls/tls13_hello.h"
 
+#include <algorithm>
+#include <array>
+
+#include "proxy/base/text.h"
+#include "proxy/tls/openssl_ptr.h"
 #include "proxy/tls/wire_reader.h"
 
 namespace genkan::tls {
@@ -18,6 +23,7 @@ enum Extension : unsigned {
   kStatusRequest = 5,
   kSupportedGroups = 10,
   kSignatureAlgorithms = 13,
+  kSrtp = 14,
   kHeartbeat = 15,
   kAlpn = 16,
   kEncryptThenMac = 22,
@@ -27,12 +33,13 @@ enum Extension : unsigned {
   kCookie = 44,
   kPskModes = 45,
   kAuthorities = 47,
+  kPostHandshakeAuth = 49,
   kCertificateSignatures = 50,
   kKeyShare = 51,
 };
 
 struct Extensions {
-  std::string_view groups, modes, shares, psk, status, certificate_signatures;
+  std::string_view groups, modes, shares, psk, status;
 };
 
 // Where the body of an extension goes; null: it has nothing to say here.
@@ -62,25 +69,31 @@ std::string_view* FieldFor(unsigned type, HelloFields& fields, Extensions& own) 
       return &own.psk;
     case kStatusRequest:
       return &own.status;
-    case kCertificateSignatures:
-      return &own.certificate_signatures;
     default:
       return nullptr;
   }
 }
 
 bool TakeExtensions(std::string_view body, HelloFields& fields, Extensions& own) {
+  std::array<unsigned, 48> seen;  // more than anybody sends
+  size_t count = 0;
   WireReader list(body);
   while (!list.is_empty()) {
     // RFC 8446 4.2.11: the last one.
     if (own.psk.data() != nullptr) return false;
     const unsigned type = list.Int(2);
     const std::string_view content = list.Vector(2);
-    if (list.has_failed() || type == kMaxFragmentLength || type == kEarlyData || type == kCookie)
+    if (list.has_failed() || type == kMaxFragmentLength || type == kEarlyData || type == kCookie ||
+        type == kSrtp || type == kCertificateSignatures ||
+        (type == kPostHandshakeAuth && !content.empty()))
       return false;
+    // RFC 8446 4.2: not more than one of a type, whether or not it says something here.
+    if (std::find(seen.begin(), seen.begin() + count, type) != seen.begin() + count ||
+        count == seen.size())
+      return false;
+    seen[count++] = type;
     std::string_view* field = FieldFor(type, fields, own);
     if (field == nullptr) continue;
-    if (field->data() != nullptr) return false;  // twice
     *field = content.empty() ? std::string_view("") : content;
   }
   return true;
@@ -97,7 +110,7 @@ bool Holds(std::string_view extension, size_t length_width, size_t width, unsign
 }
 
 // The X25519 share, if no other group that we have comes before it: libssl takes the first.
-std::string_view TakeShare(std::string_view extension) {
+std::string_view TakeShare(std::string_view extension, std::string_view groups) {
   WireReader outer(extension);
   WireReader list(outer.Vector(2));
   if (!outer.is_done()) return {};
@@ -107,11 +120,50 @@ std::string_view TakeShare(std::string_view extension) {
     const std::string_view key = list.Vector(2);
     if (list.has_failed() || key.empty()) return {};
     if (!share.empty()) continue;
+    // libssl refuses one of a group that the client does not support.
+    if (!Holds(groups, 2, 2, group)) return {};
     // secp256r1 to secp521r1, and X448.
     if ((group >= 0x0017 && group <= 0x0019) || group == 0x001e) return {};
     if (group == kX25519) share = key;
   }
   return share.size() == kShare ? share : std::string_view();
+}
+
+// Absent, or a vector of something and nothing else.
+bool IsList(std::string_view extension, size_t length_width) {
+  if (extension.data() == nullptr) return true;
+  WireReader reader(extension);
+  const std::string_view list = reader.Vector(length_width);
+  return reader.is_done() && !list.empty();
+}
+
+// libssl knows no other kind of name, and one of this.
+bool IsOneHostName(std::string_view extension) {
+  if (extension.data() == nullptr) return true;
+  WireReader outer(extension);
+  WireReader list(outer.Vector(2));
+  const unsigned type = list.Int(1);
+  list.Vector(2);
+  return outer.is_done() && list.is_done() && type == 0;
+}
+
+// Distinguished names that OpenSSL reads.
+bool AreNames(std::string_view extension) {
+  if (extension.data() == nullptr) return true;
+  const ErrorQueueGuard guard;
+  WireReader outer(extension);
+  WireReader list(outer.Vector(2));
+  if (!outer.is_done()) return false;
+  while (!list.is_empty()) {
+    const std::string_view name = list.Vector(2);
+    if (list.has_failed()) return false;
+    const unsigned char* at = AsBytes(name).data();
+    const unsigned char* const end = at + name.size();
+    const OpensslPtr<X509_NAME, X509_NAME_free> read(
+        d2i_X509_NAME(nullptr, &at, static_cast<long>(name.size())));
+    if (!read || at != end) return false;
+  }
+  return true;
 }
 
 // RFC 6066 8. A client that names responders, or has extensions for them, is nobody that we know.
@@ -167,11 +219,11 @@ bool TakeMessage(Tls13Hello& hello) {
   Extensions own;
   if (hello.suite == 0 || !TakeExtensions(body, hello.fields, own) ||
       !Holds(hello.fields.versions, 1, 2, 0x0304) || !Holds(own.groups, 2, 2, kX25519) ||
-      !TakeStatusRequest(own.status, hello))
+      !TakeStatusRequest(own.status, hello) || !IsOneHostName(hello.fields.server_name) ||
+      !AreNames(hello.fields.authorities) || !IsList(own.modes, 1))
     return false;
   hello.takes_tickets = Holds(own.modes, 1, 1, kPskDheKe);
-  hello.limits_certificates = own.certificate_signatures.data() != nullptr;
-  hello.share = TakeShare(own.shares);
+  hello.share = TakeShare(own.shares, own.groups);
   if (hello.share.empty()) return false;
   return own.psk.data() == nullptr || (hello.takes_tickets && TakePsk(own.psk, hello));
 }

@@ -19,8 +19,6 @@ struct Tls13Hello {
   std::string_view share;      // of X25519, 32 bytes
   bool takes_tickets = false;  // its sessions resume with a fresh exchange (psk_dhe_ke)
   bool wants_staple = false;   // status_request of OCSP
-  // It says apart what signatures certificates may have (signature_algorithms_cert).
-  bool limits_certificates = false;
 
   // The first session that it offers to resume, with its binder; "" where it offers none.
   std::string_view identity;
@@ -29,8 +27,9 @@ struct Tls13Hello {
 };
 
 // Nothing where it is another kind of hello, is not alone in one record that is all of `bytes`, or
-// holds anything that is for libssl to judge: early data, a cookie, another group first, a staple
-// of some responders alone, lengths that are wrong.
+// holds anything that is for libssl to judge: early data, a cookie, another group first, limits on
+// the signatures of certificates, a staple of some responders alone, an extension twice, lengths
+// that are wrong, whatever else libssl refuses.
 std::optional<Tls13Hello> ParseTls13Hello(std::string_view bytes);
 
 }  // namespace genkan::tls

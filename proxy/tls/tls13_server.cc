@@ -2,6 +2,7 @@
 
 #include <openssl/ssl.h>
 
+#include <algorithm>
 #include <ctime>
 #include <utility>
 
@@ -36,6 +37,13 @@ bool IsUsable(const TicketSession& session, uint16_t suite) {
          session.made <= now && now - session.made <= int64_t{session.lifetime};
 }
 
+// What libssl's level 2 asks for.
+bool IsStrong(const std::vector<CertificatePtr>& chain) {
+  constexpr int kLeastBits = 112;
+  return std::all_of(chain.begin(), chain.end(),
+                     [](const CertificatePtr& one) { return one->security_bits() >= kLeastBits; });
+}
+
 }  // namespace
 
 bool HasTls13(SSL_CTX* context) {
@@ -63,7 +71,7 @@ Tls13Server::Tls13Server(Options options, const EVP_CIPHER* ticket_cipher, const
 void Tls13Server::SetTicketKeys(TicketKeysPtr keys) {
   sealer_.reset();
   opener_.reset();
-  if (keys == nullptr || keys->keys().empty()) return;
+  if (!has_tickets_ || keys == nullptr || keys->keys().empty()) return;
   sealer_.emplace(keys->keys().front(), ticket_cipher_);
   opener_.emplace(std::move(keys), ticket_cipher_);
 }
@@ -88,6 +96,10 @@ std::string Tls13Server::WriteTickets(TicketSession session, provider::Bytes mas
   return messages;
 }
 
+const TlsPolicy& Tls13Server::PolicyOf(const HandshakeChoice& choice) const {
+  return choice.site_policy != nullptr ? *choice.site_policy : options_.policy;
+}
+
 bool Tls13Server::Read(std::string_view received, Reading& reading) {
   const auto hello = ParseTls13Hello(received);
   if (!hello || !HasSuite(hello->suite)) return false;
@@ -97,7 +109,7 @@ bool Tls13Server::Read(std::string_view received, Reading& reading) {
     if (!opener_ || !opener_->Open(hello->identity, reading.session) ||
         !IsUsable(reading.session.session, hello->suite))
       return false;
-  } else if (hello->fields.signatures.data() == nullptr || hello->limits_certificates) {
+  } else if (hello->fields.signatures.data() == nullptr) {
     return false;
   }
   auto seen = InterpretHello(hello->fields);
@@ -127,12 +139,13 @@ std::unique_ptr<Tls13Handshake> Tls13Server::Resume(const Reading& reading, Hand
 std::unique_ptr<Tls13Handshake> Tls13Server::BeginWhole(const Reading& reading,
                                                         HandshakeState& state, Buffer& out) {
   const CertificateBundle& bundle = *state.choice->bundle;
+  const auto& chain = WantsLongChain(reading.seen, bundle) ? bundle.long_chain() : bundle.chain();
+  // libssl says what is too weak for a level.
+  if (SecurityLevelOf(PolicyOf(*state.choice)) > 0 && !IsStrong(chain)) return nullptr;
   const uint16_t scheme =
       ChooseScheme(reading.hello.fields.signatures, ConfiguredSchemes(), bundle.key());
   if (scheme == 0) return nullptr;
-  Tls13Handshake::Proof proof{
-      WantsLongChain(reading.seen, bundle) ? bundle.long_chain() : bundle.chain(), bundle.key(),
-      scheme, ""};
+  Tls13Handshake::Proof proof{chain, bundle.key(), scheme, ""};
   const Staple* staple = bundle.staple().get();
   // Whoever attached it checked it then; what counts is now.
   if (reading.hello.wants_staple && staple != nullptr && clock_.Wall() < staple->next_update)

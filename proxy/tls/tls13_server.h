@@ -18,6 +18,7 @@
 namespace genkan::tls {
 
 class Tls13Handshake;
+struct HandshakeChoice;
 struct HandshakeInfo;
 struct HandshakeState;
 
@@ -55,6 +56,7 @@ class Tls13Server {
   struct Reading;  // of one hello
 
   bool HasSuite(uint16_t suite) const;
+  const TlsPolicy& PolicyOf(const HandshakeChoice& choice) const;
   // False: for libssl. Nobody was asked yet.
   bool Read(std::string_view received, Reading& reading);
   std::unique_ptr<Tls13Handshake> Resume(const Reading& reading, HandshakeState& state,
@@ -65,7 +67,7 @@ class Tls13Server {
   Options options_;
   const EVP_CIPHER* ticket_cipher_;
   const Clock& clock_;
-  bool answers_ = false;
+  bool answers_ = false, has_tickets_ = true;
   std::optional<TicketSealer> sealer_;  // under the newest key
   std::optional<TicketOpener> opener_;
 };

@@ -17,4 +17,10 @@ Result<int> ParseTlsVersion(std::string_view text) {
   return Fail(ErrorCode::kInvalid, "\"{}\" is no TLS version (1.0, 1.1, 1.2, 1.3)", text);
 }
 
+int MinVersionOf(const TlsPolicy& policy) {
+  return policy.profile == Profile::kModern ? 0x0304 : policy.min_version;
+}
+
+int SecurityLevelOf(const TlsPolicy& policy) { return MinVersionOf(policy) < 0x0303 ? 0 : 2; }
+
 }  // namespace genkan::tls

@@ -24,4 +24,9 @@ struct TlsPolicy {
 Result<Profile> ParseProfile(std::string_view name);
 Result<int> ParseTlsVersion(std::string_view text);  // "1.0" … "1.3"
 
+int MinVersionOf(const TlsPolicy& policy);
+// As SSL_CTX_set_security_level takes it: 2, or 0 where the policy goes below TLS 1.2, whose
+// signatures need MD5 and SHA-1.
+int SecurityLevelOf(const TlsPolicy& policy);
+
 }  // namespace genkan::tls

@@ -256,7 +256,7 @@ bool TlsStreamImpl::DriveTls13() {
 
 bool TlsStreamImpl::FailTls13() {
   has_failed_ = true;
-  if (tls13_->reason().empty()) {
+  if (tls13_->reason().empty() || tls13_->has_ended()) {
     FailCut();
     bio_.DropUnsent();
     return false;

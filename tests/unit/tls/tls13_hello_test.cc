@@ -71,6 +71,7 @@ TEST(Tls13Hello, TakesTheFirstOfSeveralIdentitiesAndSharesWeDoNotKnow) {
   given.shares = Extension(51, Vector(2, Int(0x2a2a, 2) + Vector(2, "g") + Int(0x001d, 2) +
                                              Vector(2, std::string(32, 'x')) + Int(0x0017, 2) +
                                              Vector(2, std::string(65, 'p'))));
+  given.groups = Extension(10, Vector(2, Int(0x2a2a, 2) + Int(0x001d, 2) + Int(0x0017, 2)));
   given.modes = Extension(45, Vector(1, Int(0, 1) + Int(1, 1)));
   given.more = Extension(0x3a3a, "") + Extension(21, std::string(100, '\0'));
   given.session_id = "";
@@ -97,15 +98,15 @@ TEST(Tls13Hello, HasWhatAWholeHandshakeNeeds) {
   EXPECT_EQ(hello->share, std::string(32, 'x'));
   EXPECT_EQ(hello->fields.signatures, Vector(2, Int(0x0403, 2)));
   EXPECT_TRUE(hello->takes_tickets);
-  EXPECT_FALSE(hello->wants_staple || hello->limits_certificates);
+  EXPECT_FALSE(hello->wants_staple);
 
   given.modes = Extension(45, Vector(1, Int(0, 1)));
-  given.more += Status(Int(1, 1) + Vector(2, "") + Vector(2, "")) + Extension(50, "");
+  given.more += Status(Int(1, 1) + Vector(2, "") + Vector(2, ""));
   bytes = given.Record();
   hello = ParseTls13Hello(bytes);
   ASSERT_TRUE(hello);
   EXPECT_FALSE(hello->takes_tickets) << "psk_ke alone (RFC 8446 4.2.9)";
-  EXPECT_TRUE(hello->wants_staple && hello->limits_certificates);
+  EXPECT_TRUE(hello->wants_staple);
   given.modes.clear();
   given.more = Status(Int(2, 1) + "whatever");
   bytes = given.Record();
@@ -143,6 +144,20 @@ TEST(Tls13Hello, LeavesWhatIsForLibsslToJudge) {
             })},
            {"no modes", with([](Hello& h) { h.modes.clear(); })},
            {"psk_ke alone", with([](Hello& h) { h.modes = Extension(45, Vector(1, Int(0, 1))); })},
+           {"limits on certificates",
+            with([](Hello& h) { h.more = Extension(50, Vector(2, Int(0x0403, 2))); })},
+           {"any extension twice",
+            with([](Hello& h) { h.more = Extension(0x3a3a, "") + Extension(0x3a3a, ""); })},
+           {"SRTP", with([](Hello& h) { h.more = Extension(14, "s"); })},
+           {"a share of a group that is not offered", with([&](Hello& h) {
+              h.shares = Extension(51, Vector(2, Int(0x2a2a, 2) + Vector(2, "g") + share));
+            })},
+           {"names of no form",
+            with([](Hello& h) { h.more = Extension(47, Vector(2, Vector(2, "n"))); })},
+           {"two names", with([](Hello& h) {
+              h.name = Extension(
+                  0, Vector(2, Int(0, 1) + Vector(2, "a.test") + Int(0, 1) + Vector(2, "b.test")));
+            })},
            {"early data", with([](Hello& h) { h.more = Extension(42, ""); })},
            {"cookie", with([](Hello& h) { h.more = Extension(44, Vector(2, "c")); })},
            {"fragments", with([](Hello& h) { h.more = Extension(1, "\x01"); })},

@@ -477,7 +477,7 @@ TEST(Resumption, WhatIsNoFinishedOfThatClientsEndsWithItsAlert) {
            Case{"ChangeCipherSpec for ever",
                 [&](Wire&) {
                   std::string many;
-                  for (int i = 0; i < 9; ++i) many += kChange;
+                  for (int i = 0; i < 65; ++i) many += kChange;
                   return many;
                 },
                 10},
@@ -576,6 +576,17 @@ TEST(Resumption, ALowOrderShareIsNotAnswered) {
   EXPECT_EQ(Tls13Handshake::Resume(*hello, AsBytes(wire.psk), {}, wire.out), nullptr);
   EXPECT_TRUE(wire.out.empty());
   EXPECT_EQ(ERR_peek_error(), 0u);
+}
+
+TEST(Resumption, AClientThatClosesInItHasEnded) {
+  Wire wire;
+  ASSERT_NO_FATAL_FAILURE(wire.Begin());
+  Buffer sealed;
+  wire.sealing->SealAlert(SSL3_AL_WARNING, SSL_AD_CLOSE_NOTIFY, sealed);
+  EXPECT_EQ(wire.Receive(sealed.Linear(sealed.size())), Tls13Handshake::State::kFailed);
+  EXPECT_TRUE(wire.server->has_ended());
+  EXPECT_EQ(wire.server->alert_owed(), 0);
+  EXPECT_TRUE(wire.out.empty());
 }
 
 // On a stream: bad ends are told to the owner, and nothing is left over.
