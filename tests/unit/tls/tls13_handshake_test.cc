@@ -27,6 +27,13 @@ struct WholePair : TlsPair {
     delegate.hellos = 0;
     by_libssl = SSL_CTX_sess_accept(context->get());
   }
+  // Through a socket that takes little at once.
+  void OpenForAStaple() {
+    OpenAndCount();
+    const int small = 4096;
+    setsockopt(stream->fd(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    SSL_set_tlsext_status_type(client.get(), TLSEXT_STATUSTYPE_ocsp);
+  }
   bool Connect() {
     OpenAndCount();
     return Handshake();
@@ -336,21 +343,7 @@ TEST(Tls13Handshake, ARequestThatComesWithFinishedIsRead) {
     WholePair pair;
     pair.OpenAndCount();
     pair.Shake();
-    BIO* out = BIO_new(BIO_s_mem());
-    SSL_set0_wbio(pair.client.get(), out);
-    ASSERT_TRUE(testing::Eventually(pair.loop, [&] { return pair.Shake(); })) << pair.client_error;
-    ASSERT_EQ(SSL_write(pair.client.get(), "question", 8), 8);
-    char* bytes = nullptr;
-    const auto size = static_cast<size_t>(BIO_get_mem_data(out, &bytes));
-    const std::string flight(bytes, size);
-    for (size_t at = 0; at < size; at += step) {
-      const std::string_view piece = std::string_view(flight).substr(at, step);
-      ASSERT_EQ(write(pair.fd.get(), piece.data(), piece.size()),
-                static_cast<ssize_t>(piece.size()));
-      pair.loop.RunOnce();
-    }
-    ASSERT_TRUE(testing::Eventually(pair.loop, [&] { return pair.reader.in.size() == 8; }));
-    SSL_set0_wbio(pair.client.get(), BIO_new_socket(pair.fd.get(), BIO_NOCLOSE));
+    ASSERT_NO_FATAL_FAILURE(pair.FinishWith("question", step));
     pair.Finish();
     EXPECT_EQ(pair.received, "bye");
     EXPECT_TRUE(pair.was_without_libssl());
@@ -361,10 +354,7 @@ TEST(Tls13Handshake, ARequestThatComesWithFinishedIsRead) {
 TEST(Tls13Handshake, AClientThatReadsSlowlyGetsTheWholeFlight) {
   WholePair pair;
   pair.delegate.bundle = pair.delegate.bundle->WithStaple(StapleOf(pair, 65'000));
-  pair.OpenAndCount();
-  const int small = 4096;
-  setsockopt(pair.stream->fd(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-  SSL_set_tlsext_status_type(pair.client.get(), TLSEXT_STATUSTYPE_ocsp);
+  pair.OpenForAStaple();
   ASSERT_TRUE(pair.Handshake()) << pair.client_error;
   EXPECT_TRUE(pair.was_without_libssl());
   EXPECT_GT(pair.counting->writes, 2);
@@ -382,10 +372,7 @@ TEST(Tls13Handshake, AChainOf64CertificatesArrivesAtASlowReader) {
   pair.delegate.bundle =
       (*CertificateBundle::Make(chain, leaf.key))->WithStaple(StapleOf(pair, Staple::kMost));
   SSL_CTX_set_max_cert_list(pair.client_context.get(), 1024 * 1024);
-  pair.OpenAndCount();
-  const int small = 4096;
-  setsockopt(pair.stream->fd(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-  SSL_set_tlsext_status_type(pair.client.get(), TLSEXT_STATUSTYPE_ocsp);
+  pair.OpenForAStaple();
   pair.Shake();
   ASSERT_TRUE(testing::Eventually(pair.loop, [&] { return pair.stream->bundle() != nullptr; }));
   EXPECT_GT(pair.stream->pending_write(), size_t{128 * 1024}) << "it is counted";
@@ -402,10 +389,7 @@ TEST(Tls13Handshake, AChainOf64CertificatesArrivesAtASlowReader) {
 TEST(Tls13Handshake, AFlightWhoseClientHasGoneIsAFailure) {
   WholePair pair;
   pair.delegate.bundle = pair.delegate.bundle->WithStaple(StapleOf(pair, 65'000));
-  pair.OpenAndCount();
-  const int small = 4096;
-  setsockopt(pair.stream->fd(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-  SSL_set_tlsext_status_type(pair.client.get(), TLSEXT_STATUSTYPE_ocsp);
+  pair.OpenForAStaple();
   pair.Shake();
   ASSERT_TRUE(testing::Eventually(pair.loop, [&] { return pair.stream->bundle() != nullptr; }));
   pair.client.reset();

@@ -228,22 +228,7 @@ TEST(Resumption, ARequestThatComesWithFinishedIsRead) {
     pair.OpenWithSession();
     pair.Shake();
     ASSERT_TRUE(testing::Eventually(pair.loop, [&] { return pair.stream->bundle() != nullptr; }));
-    BIO* out = BIO_new(BIO_s_mem());
-    SSL_set0_wbio(pair.client.get(), out);
-    ASSERT_TRUE(testing::Eventually(pair.loop, [&] { return pair.Shake(); })) << pair.client_error;
-    ASSERT_EQ(SSL_write(pair.client.get(), "question", 8), 8);
-    char* bytes = nullptr;
-    const auto size = static_cast<size_t>(BIO_get_mem_data(out, &bytes));
-    const std::string flight(bytes, size);
-    for (size_t at = 0; at < size; at += step) {
-      const std::string_view piece = std::string_view(flight).substr(at, step);
-      ASSERT_EQ(write(pair.fd.get(), piece.data(), piece.size()),
-                static_cast<ssize_t>(piece.size()));
-      pair.loop.RunOnce();
-    }
-    ASSERT_TRUE(testing::Eventually(pair.loop, [&] { return pair.reader.in.size() == 8; }));
-    EXPECT_EQ(pair.reader.in.ToText(), "question");
-    SSL_set0_wbio(pair.client.get(), BIO_new_socket(pair.fd.get(), BIO_NOCLOSE));
+    ASSERT_NO_FATAL_FAILURE(pair.FinishWith("question", step));
     pair.Finish();
     EXPECT_EQ(pair.received, "bye");
     EXPECT_TRUE(pair.was_without_libssl());

@@ -188,6 +188,25 @@ struct TlsPair {
     });
     return SSL_is_init_finished(client.get()) && stream->is_handshake_done();
   }
+  // The client's last flight with `request` behind it, in pieces of so many bytes.
+  void FinishWith(std::string_view request, size_t step) {
+    BIO* out = BIO_new(BIO_s_mem());
+    SSL_set0_wbio(client.get(), out);
+    ASSERT_TRUE(testing::Eventually(loop, [&] { return Shake(); })) << client_error;
+    ASSERT_EQ(SSL_write(client.get(), request.data(), static_cast<int>(request.size())),
+              static_cast<int>(request.size()));
+    char* bytes = nullptr;
+    const auto size = static_cast<size_t>(BIO_get_mem_data(out, &bytes));
+    for (std::string_view left(bytes, size); !left.empty();) {
+      const std::string_view piece = left.substr(0, step);
+      ASSERT_EQ(write(fd.get(), piece.data(), piece.size()), static_cast<ssize_t>(piece.size()));
+      left.remove_prefix(piece.size());
+      loop.RunOnce();
+    }
+    SSL_set0_wbio(client.get(), BIO_new_socket(fd.get(), BIO_NOCLOSE));
+    ASSERT_TRUE(testing::Eventually(loop, [&] { return reader.in.size() == request.size(); }));
+    EXPECT_EQ(reader.in.ToText(), request);
+  }
   // What the client has read so far; runs until it has `bytes` or its connection ends.
   bool ClientReads(size_t bytes) {
     return testing::Eventually(loop, [&] {
