@@ -207,5 +207,18 @@ TEST(Buffer, OneThatNeverHadAByteIsAsEmptyAsOneThatLostThem) {
   EXPECT_TRUE(other.empty());
 }
 
+TEST(Buffer, ManySmallOnesAreJoinedAndNotKeptABlockEach) {
+  // As a client's DATA frames of one byte come, or an origin's events, while nobody takes them.
+  Buffer all;
+  for (int i = 0; i < 4096; ++i) {
+    Buffer one("x");
+    all.Append(one);
+    EXPECT_TRUE(one.empty());
+  }
+  EXPECT_EQ(all.ToText(), std::string(4096, 'x'));
+  std::array<iovec, 4096> pieces;
+  EXPECT_LE(all.Peek(pieces, all.size()), 16);
+}
+
 }  // namespace
 }  // namespace genkan
