@@ -12,8 +12,6 @@ namespace {
 constexpr size_t kSmallestBlock = 512;
 // Blocks that small texts are gathered in grow to this.
 constexpr size_t kLargestGathering = 4096;
-// Up to this a part of a piece is copied: sharing costs as much, and holds the whole block.
-constexpr size_t kCopied = 512;
 
 }  // namespace
 
@@ -67,6 +65,12 @@ void Buffer::AppendSlowly(std::string_view text) {
   AppendPiece(piece);
 }
 
+void Buffer::AppendCopy(Buffer& other) {
+  last_->end += other.CopyFront({last_->end, other.size_});
+  size_ += other.size_;
+  other.Clear();
+}
+
 void Buffer::Prepend(std::string_view text) {
   if (text.empty()) return;
   Buffer all(text);
@@ -86,6 +90,7 @@ size_t Buffer::MoveTo(Buffer& to, size_t limit) {
     Piece* piece = std::exchange(first_, first_->next);
     piece->next = nullptr;
     left -= piece->size();
+    size_ -= piece->size();
     to.AppendPiece(piece);
   }
   if (left > kCopied) {
@@ -94,7 +99,7 @@ size_t Buffer::MoveTo(Buffer& to, size_t limit) {
     to.Append(std::string_view(first_->begin, left));
     first_->begin += left;
   }
-  size_ -= limit;
+  size_ -= left;
   return limit;
 }
 

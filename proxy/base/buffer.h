@@ -54,10 +54,13 @@ class Buffer {
   void Append(std::span<const unsigned char> bytes) {
     Append(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   }
-  // All of `other` moves to the end of this one; no copy.
+  // All of `other` moves to the end of this one. No copy, but of what is small and finds room: moved,
+  // a piece of one byte would hold a block.
   void Append(Buffer&& other) { Append(other); }
   void Append(Buffer& other) {
-    if (other.empty()) return;
+    if (other.empty() || &other == this) return;
+    if (other.size_ <= kCopied && last_ != nullptr && last_->room() >= other.size_)
+      return AppendCopy(other);
     (last_ == nullptr ? first_ : last_->next) = std::exchange(other.first_, nullptr);
     last_ = std::exchange(other.last_, nullptr);
     size_ += std::exchange(other.size_, 0);
@@ -150,12 +153,16 @@ class Buffer {
   };
   static_assert(sizeof(Block) <= kBlockOverhead);
 
+  // Up to this bytes are copied rather than moved: it costs about the same, and holds no block.
+  static constexpr size_t kCopied = 512;
+
   static Piece* MakePiece(size_t bytes);
   static void Release(Piece* piece);
   // The first `bytes` of `piece`, which is longer, as one of its own.
   static Piece* CutFront(Piece* piece, size_t bytes);
   void AppendPiece(Piece* piece);
   void AppendSlowly(std::string_view text);
+  void AppendCopy(Buffer& other);
   void Join(size_t bytes);
   std::span<char> ReserveBlock(size_t bytes);
   void CommitBlock(size_t bytes);

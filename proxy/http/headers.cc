@@ -37,29 +37,18 @@ Headers::Entry Headers::AppendTo(std::string& arena, std::string_view name,
 }
 
 void Headers::AddAll(std::span<const Field> fields) {
-  size_t bytes = 0, at = arena_.size();
+  size_t bytes = 0;
   for (const Field& field : fields) bytes += field.name.size() + field.value.size();
-  if (arena_.capacity() - at < bytes) {
-    for (const Field& field : fields) Add(field.name, field.value);
-    return;
+  // Until all are there the arena stays where it is, and with it what the fields may be views into.
+  std::string grown;
+  const bool has_room = arena_.capacity() - arena_.size() >= bytes;
+  if (!has_room) {
+    grown.reserve(std::max(arena_.capacity() * 2, arena_.size() + bytes));
+    grown.append(arena_);
   }
-  // The arena stays where it is, and with it what the fields may be views into.
-  arena_.resize(at + bytes);
-  auto put = [&](std::string_view text) {
-    std::memcpy(arena_.data() + at, text.data(), text.size());
-    auto began = static_cast<uint32_t>(at);
-    at += text.size();
-    return began;
-  };
-  for (const Field& field : fields) {
-    Entry entry{};
-    entry.name_at = put(field.name);
-    entry.name_size = static_cast<uint32_t>(field.name.size());
-    entry.value_at = put(field.value);
-    entry.value_size = static_cast<uint32_t>(field.value.size());
-    entry.kind = KindOf(field.name);
-    entries_.push_back(entry);
-  }
+  std::string& arena = has_room ? arena_ : grown;
+  for (const Field& field : fields) entries_.push_back(AppendTo(arena, field.name, field.value));
+  if (!has_room) arena_.swap(grown);
 }
 
 void Headers::Set(std::string_view name, std::string_view value) {

@@ -264,7 +264,7 @@ RecordLayer::State RecordLayer::OpenOne(Buffer& in, uint8_t& type, std::string& 
 
 // Several large ones into one block.
 RecordLayer::Opened RecordLayer::OpenBulk(Buffer& in, size_t length, Buffer& into, size_t limit) {
-  std::span<char> room = into.Reserve(std::min(limit, kBlock));
+  std::span<char> room = into.Reserve(std::min({limit, kBlock, in.size()}));
   size_t filled = 0;
   State state = State::kOk;
   while (length > 0 && length <= std::min(room.size(), limit) - filled) {

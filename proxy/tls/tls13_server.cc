@@ -63,6 +63,9 @@ struct Tls13Server::Reading {
 
 Tls13Server::Tls13Server(Options options, const EVP_CIPHER* ticket_cipher, const Clock& clock)
     : options_(std::move(options)), ticket_cipher_(ticket_cipher), clock_(clock) {
+  // Whoever configures OpenSSL may take tickets away.
+  has_tickets_ = (SSL_CTX_get_options(options_.libssl) & SSL_OP_NO_TICKET) == 0;
+  if (!has_tickets_) options_.tickets = 0;
   // A later OpenSSL has groups that go before X25519 and rules of its own for whom to ask for them.
   answers_ =
       options_.has_records && OpenSSL_version_num() < 0x30200000L && HasTls13(options_.libssl);

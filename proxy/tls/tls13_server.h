@@ -67,7 +67,7 @@ class Tls13Server {
   Options options_;
   const EVP_CIPHER* ticket_cipher_;
   const Clock& clock_;
-  bool answers_ = false, has_tickets_ = true;
+  bool answers_ = false, has_tickets_ = false;
   std::optional<TicketSealer> sealer_;  // under the newest key
   std::optional<TicketOpener> opener_;
 };

@@ -220,5 +220,11 @@ TEST(Buffer, ManySmallOnesAreJoinedAndNotKeptABlockEach) {
   EXPECT_LE(all.Peek(pieces, all.size()), 16);
 }
 
+TEST(Buffer, AppendedToItselfItIsAsBefore) {
+  Buffer buffer("abc");
+  buffer.Append(buffer);
+  EXPECT_EQ(buffer.ToText(), "abc");
+}
+
 }  // namespace
 }  // namespace genkan

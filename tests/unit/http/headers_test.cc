@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 namespace genkan::http {
 namespace {
 
@@ -72,6 +74,22 @@ TEST(Headers, HasTokenReadsListsOfAllFields) {
   EXPECT_TRUE(headers.HasToken("connection", "x-a"));
   EXPECT_FALSE(headers.HasToken("connection", "x"));
   EXPECT_FALSE(headers.HasToken("upgrade", "websocket"));
+}
+
+TEST(Headers, AddsFieldsThatAreViewsIntoThemselves) {
+  for (size_t room : {size_t{0}, size_t{4096}}) {
+    Headers headers;
+    headers.Reserve(8, room);
+    headers.Add("first", "a value that is longer than any small string is");
+    const Headers::Field first = headers.at(0);
+    headers.AddAll(std::array<Headers::Field, 3>{
+        {{"second", first.value}, {first.name, "x"}, {"third", {}}}});
+    ASSERT_EQ(headers.size(), 4u);
+    EXPECT_EQ(headers.at(1).value, headers.at(0).value);
+    EXPECT_EQ(headers.at(2).name, "first");
+    EXPECT_EQ(headers.at(3).name, "third");
+    EXPECT_EQ(headers.at(3).value, "");
+  }
 }
 
 }  // namespace
