@@ -1,8 +1,9 @@
 // Watches files that other programs replace: certificates, ticket keys, lists. For each path it watches the
 // directory of the path and of every symlink target on the way (certbot's live/ -> archive/, Kubernetes'
 // ..data), or the nearest existing parent of what is not there yet. Changes are gathered: OnChange comes
-// `debounce` after the last event and at most `longest` after the first; whoever has work that he may do in vain
-// hears of it a quarter of that time after the last event. A stat every `poll` covers file systems without inotify. Control loop's thread; owned by whoever wants to know.
+// `debounce` after the last event and at most `longest` after the first; who may work in vain can hear of them a
+// quarter of `debounce` after the last event (TellEarly). A stat every `poll` covers file systems without inotify.
+// Control loop's thread; owned by whoever wants to know.
 #pragma once
 
 #include <functional>

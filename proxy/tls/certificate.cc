@@ -13,6 +13,7 @@
 #include "proxy/tls/certificate_memory.h"
 #include "proxy/tls/certificate_parts.h"
 #include "proxy/tls/key_outline.h"
+#include "proxy/tls/provider/sha2.h"
 
 namespace genkan::tls {
 namespace {
@@ -279,17 +280,10 @@ bool HasMustStaple(const Extensions* extensions) {
 // Thousands of certificates are dozens of thousands of hashes of a few hundred bytes: OpenSSL's
 // SHA256() looks its algorithm up and makes a context for each, which takes longer than the hash.
 std::string Sha256(std::string_view bytes) {
-  // Never freed.
-  static EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-  thread_local const OpensslPtr<EVP_MD_CTX, EVP_MD_CTX_free> context(EVP_MD_CTX_new());
   std::string hash(SHA256_DIGEST_LENGTH, '\0');
-  const bool is_done =
-      algorithm != nullptr && context != nullptr &&
-      EVP_DigestInit_ex2(context.get(), algorithm, nullptr) == 1 &&
-      EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) == 1 &&
-      EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(hash.data()), nullptr) ==
-          1;
-  GENKAN_CHECK(is_done);
+  provider::Sha2Hash running(provider::Sha2::kSha256);
+  running.Update(AsBytes(bytes));
+  running.Finish(reinterpret_cast<unsigned char*>(hash.data()));
   return hash;
 }
 

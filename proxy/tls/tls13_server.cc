@@ -79,7 +79,7 @@ void Tls13Server::SetTicketKeys(TicketKeysPtr keys) {
   opener_.emplace(std::move(keys), ticket_cipher_);
 }
 
-// Nor need it have all its suites.
+// Suites, too, may be taken away.
 bool Tls13Server::HasSuite(uint16_t suite) const {
   const STACK_OF(SSL_CIPHER)* suites = SSL_CTX_get_ciphers(options_.libssl);
   for (int i = 0; i < sk_SSL_CIPHER_num(suites); ++i)
@@ -167,8 +167,8 @@ std::unique_ptr<Tls13Handshake> Tls13Server::Begin(std::string_view received, Ha
   // From here on what is decided stays so, whoever goes on.
   state.choice = state.delegate->OnClientHello(reading.seen);
   const HandshakeChoice& choice = *state.choice;
-  const TlsPolicy& policy = choice.site_policy != nullptr ? *choice.site_policy : options_.policy;
-  if (choice.bundle == nullptr || policy.client_certificates != TlsPolicy::ClientCertificates::kOff)
+  if (choice.bundle == nullptr ||
+      PolicyOf(choice).client_certificates != TlsPolicy::ClientCertificates::kOff)
     return nullptr;
   auto handshake =
       reading.offers_session() ? Resume(reading, state, out) : BeginWhole(reading, state, out);

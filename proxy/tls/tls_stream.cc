@@ -27,8 +27,7 @@ constexpr size_t kRecordOverhead = 64;
 // where the kernel takes it at once.
 constexpr size_t kGather = 64 * 1024;
 constexpr size_t kGatherBulk = 288 * 1024;
-// A block that evbuffer rounds up to 64 KiB with its header.
-constexpr size_t kReadBlock = 64 * 1024 - 64;
+constexpr size_t kReadBlock = 64 * 1024 - Buffer::kBlockOverhead;  // fills a block
 constexpr size_t kSmallRecord = 4 * 1024;
 constexpr size_t kHandshakeRead = 16 * 1024;
 // How long tickets wait for an answer that takes them along: nobody needs them before the next connection.
